@@ -1,0 +1,23 @@
+/*
+ * interrupt.h - SIGINT and SIGTERM as a flag that long work looks at.
+ */
+#ifndef SW_BASE_INTERRUPT_H
+#define SW_BASE_INTERRUPT_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* Catch SIGINT and SIGTERM (without SA_RESTART), ignore SIGPIPE.  Call from main before threads start. */
+void sw_interrupt_catch(void);
+
+/* The signal caught, or 0.  Async-signal-safe, thread-safe. */
+int sw_interrupt_signal(void);
+
+/* SW_OK, or SW_SYSTEM "stopped by SIGTERM" when a signal was caught. */
+sw_rc sw_interrupt_check(struct sw_error *err);
+
+/* Give the signal its default action and raise it again: a caller of ours must see the signal. */
+void sw_interrupt_die(void);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * control.h - global/pg_control of PostgreSQL 14 … 18 (catalog/pg_control.h), same byte order as this machine.
+ */
+#ifndef SW_PG_CONTROL_H
+#define SW_PG_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "pg/names.h"
+
+#define SW_CONTROL_FILE_SIZE 8192
+
+struct sw_control {
+	uint64_t system_identifier;
+	uint32_t control_version; /* 1300 (14 … 17), 1800 (18) */
+	uint32_t catalog_version;
+	unsigned major;           /* 14 … 18, from catalog_version's known values; 0 if unknown */
+	uint32_t state;           /* DBState */
+	sw_lsn checkpoint, redo;
+	uint32_t timeline;        /* of the checkpoint */
+	sw_lsn min_recovery;
+	uint32_t min_recovery_timeline;
+	uint32_t block_size, wal_block_size, segment_size;
+	uint32_t blocks_per_file; /* RELSEG_SIZE */
+	uint32_t checksum_version; /* 0: pages have no checksums */
+	int wal_level, max_connections, max_worker_processes, max_wal_senders, max_prepared_xacts,
+		max_locks_per_xact;
+};
+
+/*
+ * Parse the bytes of pg_control (at least 296; the file has 8,192).  Checks the CRC and that sizes are legal.
+ * SW_OK, SW_CORRUPT (short, CRC, impossible values; also a torn read: the caller tries again),
+ * SW_CONFIG (a version that is not known).
+ */
+sw_rc sw_control_parse(const void *data, size_t len, struct sw_control *ret_control,
+	struct sw_error *err);
+
+/* Read <pgdata>/global/pg_control, trying again for a second while the CRC is wrong (the server may be writing).
+ * bytes: NULL, or room for the whole file as read. */
+sw_rc sw_control_read(const char *pgdata, struct sw_control *ret_control,
+	uint8_t bytes[SW_CONTROL_FILE_SIZE], struct sw_error *err);
+
+/* pg_filenode.map (utils/cache/relmapper.c): magic and CRC are right.  Works for 14 … 18. */
+bool sw_relmap_ok(const void *data, size_t len);
+
+/* CRC-32C (Castagnoli) as PostgreSQL's pg_crc32c, hardware where there is any. */
+uint32_t sw_crc32c(uint32_t crc, const void *data, size_t len); /* start with 0; composable */
+
+#endif

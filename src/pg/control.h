@@ -15,7 +15,7 @@
 
 struct sw_control {
 	uint64_t system_identifier;
-	uint32_t control_version; /* 1300 (14 … 17), 1800 (18) */
+	uint32_t control_version; /* 1300 (14 … 16), 1700, 1800 (18) */
 	uint32_t catalog_version;
 	unsigned major;           /* 14 … 18, from catalog_version's known values; 0 if unknown */
 	uint32_t state;           /* DBState */

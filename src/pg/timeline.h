@@ -15,7 +15,7 @@
 struct sw_timeline_entry {
 	uint32_t timeline;
 	sw_lsn begin; /* first LSN on it */
-	sw_lsn end;   /* first LSN on the next; 0 for the last entry, which has no end */
+	sw_lsn end;   /* first LSN on the next; 0 for the last entry, which has no end; = begin: nothing of it counts */
 };
 
 struct sw_timeline_history {
@@ -25,7 +25,10 @@ struct sw_timeline_history {
 
 /*
  * Parse the text of <timeline>.history; text NULL (or timeline 1) gives the single entry.
- * SW_OK, SW_CORRUPT (syntax, IDs or LSNs not rising, its own ID in it), SW_SYSTEM.
+ *
+ * Entries are contiguous.  A file's LSNs may fall: recovery along timeline 2 that stopped before 2 had left 1
+ * writes "1 X, 2 Y" with Y < X.  As PostgreSQL reads that, timeline 1 ends at Y and 2 is empty.
+ * SW_OK, SW_CORRUPT (syntax, no ancestor, IDs not rising, its own ID in it), SW_SYSTEM.
  */
 sw_rc sw_timeline_history_parse(uint32_t timeline, const char *text, size_t len,
 	struct sw_timeline_history *ret_history, struct sw_error *err);

@@ -1,0 +1,228 @@
+#include "archive/fetch.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "archive/object.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "pg/control.h"
+
+struct fetch {
+	const struct sw_config *config;
+	const char *pgdata, *path;
+	struct sw_control control;
+	struct sw_wal_name name;
+	bool hole; /* the last try found later segments but not this one */
+};
+
+/* --- one repository ---------------------------------------------------------------- */
+
+static sw_rc
+write_verified(struct sw_repository *repo, const char *object, const char *file, int fd,
+	const char *tmp, struct sw_error *err)
+{
+	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
+	struct sw_stage_fd out;
+	sw_rc rc;
+
+	sw_stage_fd_init(&out, fd, tmp);
+	rc = sw_object_reader_init(&reader, file, &out.stage, err);
+	if (rc == SW_OK)
+		rc = sw_store_get(repo->store, object, 0, 0, &reader.stage, err);
+	if (rc == SW_CORRUPT)
+		sw_wrap(err, "%s in %s", object, sw_store_url(repo->store));
+	if (rc == SW_OK && reader.summary.system_identifier != repo->reg.system_identifier)
+		rc = sw_fail(err, SW_CORRUPT, "%s in %s is of another cluster", object,
+			sw_store_url(repo->store));
+	return rc;
+}
+
+sw_rc
+sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const char *path,
+	struct sw_error *err)
+{
+	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+	SW_AUTO_FREE char *tmp = NULL;
+	SW_AUTO_FD fd = -1;
+	sw_rc rc;
+
+	if (asprintf(&tmp, "%s.seawall", path) < 0)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return sw_fail_errno(err, "creating %s", tmp);
+	rc = write_verified(repo, sw_repository_wal_name(repo, name, object),
+		sw_wal_name_format(name, repo->reg.segment_size, file), fd, tmp, err);
+	if (rc == SW_OK && rename(tmp, path) != 0)
+		rc = sw_fail_errno(err, "renaming %s to %s", tmp, path);
+	if (rc != SW_OK)
+		unlink(tmp);
+	return rc;
+}
+
+/* --- a hole is not the end ----------------------------------------------------------- */
+
+struct later {
+	uint32_t segment_size;
+	uint64_t segment;
+	char found[SW_WAL_NAME_MAX];
+};
+
+static sw_rc
+find_later(void *ctx, const char *name, const struct sw_store_info *info, struct sw_error *err)
+{
+	struct later *later = ctx;
+	const char *base = strrchr(name, '/') + 1;
+	struct sw_wal_name parsed;
+	char text[SW_WAL_NAME_MAX];
+
+	(void)info;
+	(void)err;
+	if (strlen(base) <= 4 || strlen(base) - 4 >= sizeof(text))
+		return SW_OK;
+	snprintf(text, sizeof(text), "%.*s", (int)strlen(base) - 4, base);
+	if (!sw_wal_name_parse(text, later->segment_size, &parsed) || parsed.kind != SW_WAL_SEGMENT ||
+		parsed.segment <= later->segment)
+		return SW_OK;
+	memcpy(later->found, text, sizeof(text));
+	return SW_CONFLICT;
+}
+
+/* SW_OK: the next segments are missing too.  SW_CORRUPT: a hole. */
+static sw_rc
+check_hole(struct fetch *f, struct sw_repository *repo, struct sw_error *err)
+{
+	const struct sw_wal_name *name = &f->name;
+	struct later later = {
+		.segment_size = repo->reg.segment_size,
+		.segment = name->segment,
+	};
+	char prefix[SW_STORE_NAME_MAX], object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+	sw_rc rc;
+
+	if (name->kind != SW_WAL_SEGMENT)
+		return SW_OK;
+	rc = sw_store_list(repo->store, sw_repository_name(repo, prefix, "wal/%08X/", name->timeline),
+		sw_repository_wal_name(repo, name, object), find_later, &later, err);
+	if (rc != SW_OK || later.found[0] == '\0')
+		return rc;
+	f->hole = true;
+	sw_fail(err, SW_CORRUPT, "%s is missing in %s, but %s is there: a hole in the WAL",
+		sw_wal_name_format(name, repo->reg.segment_size, file), sw_store_url(repo->store),
+		later.found);
+	return sw_hint(err, "wait until it is archived, or restore to a target before it");
+}
+
+/* Several repositories: the first that has it intact; absence needs all. */
+static sw_rc
+try_repository(struct fetch *f, unsigned i, struct sw_error *err)
+{
+	SW_AUTO_STORE *store = NULL;
+	struct sw_repository repo;
+	sw_rc rc = sw_store_open(f->config, i, &store, err);
+
+	if (rc == SW_OK)
+		rc = sw_repository_open(store, sw_config_cluster(f->config), f->control.system_identifier,
+			&repo, err);
+	/* not registered there: the configuration is wrong, which is no proof of absence */
+	if (rc == SW_NOT_FOUND)
+		return err->rc = SW_CONFIG;
+	if (rc != SW_OK)
+		return rc;
+	rc = sw_fetch_from(&repo, &f->name, f->path, err);
+	if (rc != SW_NOT_FOUND)
+		return rc;
+	rc = check_hole(f, &repo, err);
+	if (rc != SW_OK)
+		return rc;
+	return sw_fail(err, SW_NOT_FOUND, "not in %s", sw_store_url(store));
+}
+
+static sw_rc
+try_all(struct fetch *f, struct sw_error *err)
+{
+	unsigned count = sw_config_repo_count(f->config);
+	struct sw_error worst = SW_ERROR_INIT;
+
+	f->hole = false;
+	if (count == 0) {
+		sw_fail(err, SW_CONFIG, "no repository is configured");
+		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
+	}
+	for (unsigned i = 0; i < count; i++) {
+		sw_rc rc = try_repository(f, i, err);
+
+		if (rc == SW_OK)
+			return rc;
+		if (worst.rc == SW_OK || worst.rc == SW_NOT_FOUND)
+			worst = *err;
+		if (rc != SW_NOT_FOUND && i + 1 < count)
+			sw_log(SW_LOG_WARNING, "%s; trying the next repository", err->text);
+	}
+	*err = worst;
+	return worst.rc;
+}
+
+/* --- waiting ------------------------------------------------------------------------- */
+
+static bool
+is_standby(const struct fetch *f)
+{
+	SW_AUTO_FREE char *path = NULL;
+
+	return asprintf(&path, "%s/standby.signal", f->pgdata) >= 0 && access(path, F_OK) == 0;
+}
+
+static sw_rc
+fetch_waiting(struct fetch *f, struct sw_error *err)
+{
+	int64_t start = sw_clock_monotonic_ms();
+	int64_t hole_end = start + sw_config_ms(f->config, SW_OPT_FETCH_HOLE_WAIT);
+	int64_t outage_end = start + sw_config_ms(f->config, SW_OPT_STANDBY_OUTAGE_WAIT);
+	bool standby = is_standby(f);
+
+	for (;;) {
+		sw_rc rc = try_all(f, err);
+		bool again = (rc != SW_OK && f->hole && sw_clock_monotonic_ms() < hole_end) ||
+			(rc == SW_TRANSIENT && standby && sw_clock_monotonic_ms() < outage_end);
+
+		if (!again)
+			break;
+		sw_log(SW_LOG_WARNING, "%s; waiting", err->text);
+		if (!sw_clock_sleep_ms(1000))
+			break;
+	}
+	if (standby && (err->rc == SW_TRANSIENT || err->rc == SW_CORRUPT)) {
+		sw_log(SW_LOG_ERROR, "%s; answering \"not there\", because a standby may stream it instead",
+			err->text);
+		err->rc = SW_NOT_FOUND;
+	}
+	return err->rc;
+}
+
+sw_rc
+sw_fetch(const struct sw_config *config, const char *file, const char *path, struct sw_error *err)
+{
+	struct fetch f = {.config = config, .path = path};
+	sw_rc rc;
+
+	f.pgdata = sw_config_string(config, SW_OPT_PGDATA);
+	if (f.pgdata == NULL)
+		f.pgdata = ".";
+	rc = sw_control_read(f.pgdata, &f.control, NULL, err);
+	if (rc != SW_OK) {
+		sw_hint(err, "run it in PostgreSQL's data directory, or set pgdata");
+		return err->rc = rc == SW_NOT_FOUND ? SW_CONFIG : rc;
+	}
+	if (!sw_wal_name_parse(file, f.control.segment_size, &f.name)) {
+		sw_fail(err, SW_CONFIG, "\"%s\" is no name of a WAL file", file);
+		return sw_hint(err, "use restore_command = 'seawall-fetch %%f %%p'");
+	}
+	rc = fetch_waiting(&f, err);
+	return rc == SW_OK ? rc : sw_wrap(err, "fetching %s", file);
+}

@@ -1,0 +1,323 @@
+#include "archive/object.h"
+
+#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+
+#define SUMMARY_VERSION 1
+#define READ_SIZE (512 * 1024)
+#define OTHER_FILE_MAX (16 * 1024 * 1024) /* .history and .backup files are small text */
+
+/* --- summary --------------------------------------------------------------------- */
+
+static bool
+is_segment(const struct sw_wal_summary *s)
+{
+	return s->end != 0;
+}
+
+static json_t *
+summary_json(const struct sw_wal_summary *s)
+{
+	char sha256[2 * SW_SHA256_LEN + 1], system_id[24], start[SW_LSN_LEN], end[SW_LSN_LEN];
+	json_t *object;
+
+	snprintf(system_id, sizeof(system_id), "%" PRIu64, s->system_identifier);
+	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s}}",
+		"seawall", "wal", "version", SUMMARY_VERSION, "name", s->name,
+		"system_identifier", system_id, "timeline", (json_int_t)s->timeline,
+		"segment_size", (json_int_t)s->segment_size, "size", (json_int_t)s->size,
+		"sha256", sw_hex(s->sha256, SW_SHA256_LEN, sha256),
+		"origin", "host", s->host, "pgdata", s->pgdata);
+	if (object != NULL && is_segment(s) &&
+		(json_object_set_new(object, "start_lsn", json_string(sw_lsn_format(s->start, start))) != 0 ||
+		json_object_set_new(object, "end_lsn", json_string(sw_lsn_format(s->end, end))) != 0)) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
+static sw_rc
+parse_origin(const json_t *object, struct sw_wal_summary *s, struct sw_error *err)
+{
+	const json_t *origin = json_object_get(object, "origin");
+	const char *host, *pgdata;
+	sw_rc rc = sw_json_string(origin, "host", &host, err);
+
+	if (rc == SW_OK)
+		rc = sw_json_string(origin, "pgdata", &pgdata, err);
+	if (rc != SW_OK)
+		return rc;
+	snprintf(s->host, sizeof(s->host), "%s", host);
+	snprintf(s->pgdata, sizeof(s->pgdata), "%s", pgdata);
+	return SW_OK;
+}
+
+static sw_rc
+parse_range(const json_t *object, struct sw_wal_summary *s, struct sw_error *err)
+{
+	const char *start = json_string_value(json_object_get(object, "start_lsn"));
+	const char *end = json_string_value(json_object_get(object, "end_lsn"));
+
+	if (start == NULL && end == NULL)
+		return SW_OK;
+	if (start == NULL || end == NULL || !sw_lsn_parse(start, &s->start) ||
+		!sw_lsn_parse(end, &s->end) || s->end <= s->start)
+		return sw_fail(err, SW_CORRUPT, "\"start_lsn\" or \"end_lsn\" is malformed");
+	return SW_OK;
+}
+
+static sw_rc
+parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, struct sw_error *err)
+{
+	struct sw_wal_summary s = {0};
+	SW_AUTO_JSON *object = NULL;
+	const char *name = NULL;
+	uint64_t timeline = 0, segment_size = 0;
+	sw_rc rc = sw_json_parse(text, len, "wal", SUMMARY_VERSION, &object, err);
+
+	if (rc == SW_OK)
+		rc = sw_json_string(object, "name", &name, err);
+	if (rc == SW_OK)
+		rc = sw_json_u64_text(object, "system_identifier", &s.system_identifier, err);
+	if (rc == SW_OK)
+		rc = sw_json_u64(object, "timeline", UINT32_MAX, &timeline, err);
+	if (rc == SW_OK)
+		rc = sw_json_u64(object, "segment_size", UINT32_MAX, &segment_size, err);
+	if (rc == SW_OK)
+		rc = sw_json_u64(object, "size", 1 << 30, &s.size, err);
+	if (rc == SW_OK)
+		rc = sw_json_hex(object, "sha256", s.sha256, SW_SHA256_LEN, err);
+	if (rc == SW_OK)
+		rc = parse_origin(object, &s, err);
+	if (rc == SW_OK)
+		rc = parse_range(object, &s, err);
+	if (rc != SW_OK)
+		return sw_wrap(err, "summary");
+	if (strlen(name) >= sizeof(s.name))
+		return sw_fail(err, SW_CORRUPT, "summary: \"name\" is too long");
+	memcpy(s.name, name, strlen(name) + 1);
+	s.timeline = (uint32_t)timeline;
+	s.segment_size = (uint32_t)segment_size;
+	*ret_summary = s;
+	return SW_OK;
+}
+
+/* --- encode ---------------------------------------------------------------------- */
+
+static sw_rc
+pump(int fd, uint64_t len, const char *path, struct sw_stage *stage, struct sw_error *err)
+{
+	SW_AUTO_FREE uint8_t *buf = malloc(READ_SIZE);
+	uint64_t done = 0;
+
+	if (buf == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	while (done < len) {
+		size_t want = len - done < READ_SIZE ? (size_t)(len - done) : READ_SIZE, got;
+		sw_rc rc = sw_file_pread(fd, buf, want, (off_t)done, &got, path, err);
+
+		if (rc == SW_OK && got == 0)
+			break;
+		if (rc == SW_OK)
+			rc = sw_stage_write(stage, buf, got, err);
+		if (rc != SW_OK)
+			return rc;
+		done += got;
+	}
+	return SW_OK;
+}
+
+static sw_rc
+compress_content(int fd, const char *path, struct sw_wal_summary *summary, int level,
+	struct sw_stage_spool *spool, struct sw_error *err)
+{
+	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest digest = {0};
+	__attribute__((cleanup(sw_stage_compress_release))) struct sw_stage_compress compress = {0};
+	uint64_t expect = is_segment(summary) ? summary->segment_size : UINT64_MAX;
+	sw_rc rc = sw_stage_compress_init(&compress, level, expect, &spool->stage, err);
+
+	if (rc == SW_OK)
+		rc = sw_stage_digest_init(&digest, &compress.stage, err);
+	if (rc == SW_OK)
+		rc = pump(fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, path, &digest.stage, err);
+	if (rc != SW_OK)
+		return rc;
+	if (is_segment(summary) ? digest.len != expect : digest.len > OTHER_FILE_MAX)
+		return sw_fail(err, SW_CORRUPT, "%s has %" PRIu64 " bytes where %" PRIu64 " are right",
+			path, digest.len, is_segment(summary) ? expect : OTHER_FILE_MAX);
+	rc = sw_stage_finish(&digest.stage, err);
+	if (rc != SW_OK)
+		return rc;
+	summary->size = digest.len;
+	memcpy(summary->sha256, digest.sha256, SW_SHA256_LEN);
+	return SW_OK;
+}
+
+static sw_rc
+write_summary(const struct sw_wal_summary *summary, struct sw_stage *stage, struct sw_error *err)
+{
+	SW_AUTO_JSON *object = summary_json(summary);
+	SW_AUTO_FREE char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+	uint32_t header[2];
+	sw_rc rc;
+
+	if (text == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory, or a path that is not UTF-8: %s",
+			summary->pgdata);
+	header[0] = htole32(SW_SKIPPABLE_MAGIC);
+	header[1] = htole32((uint32_t)strlen(text));
+	rc = sw_stage_write(stage, header, sizeof(header), err);
+	return rc == SW_OK ? sw_stage_write(stage, text, strlen(text), err) : rc;
+}
+
+static sw_rc
+write_spool(const struct sw_stage_spool *spool, struct sw_stage *stage, struct sw_error *err)
+{
+	if (spool->fd < 0)
+		return sw_stage_write(stage, spool->buf.data, spool->buf.len, err);
+	return pump(spool->fd, spool->len, "a temporary file", stage, err);
+}
+
+sw_rc
+sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
+	size_t memory_max, struct sw_stage_spool *ret_object, uint8_t ret_sha256[SW_SHA256_LEN],
+	struct sw_error *err)
+{
+	__attribute__((cleanup(sw_stage_spool_release))) struct sw_stage_spool content, object;
+	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest digest = {0};
+	sw_rc rc;
+
+	sw_stage_spool_init(&content, memory_max);
+	sw_stage_spool_init(&object, memory_max);
+	rc = compress_content(fd, path, summary, level, &content, err);
+	if (rc == SW_OK)
+		rc = sw_stage_digest_init(&digest, &object.stage, err);
+	if (rc == SW_OK)
+		rc = write_summary(summary, &digest.stage, err);
+	if (rc == SW_OK)
+		rc = write_spool(&content, &digest.stage, err);
+	if (rc == SW_OK)
+		rc = sw_stage_finish(&digest.stage, err);
+	if (rc != SW_OK)
+		return rc;
+	memcpy(ret_sha256, digest.sha256, SW_SHA256_LEN);
+	*ret_object = object;
+	sw_stage_spool_init(&object, 0);
+	return SW_OK;
+}
+
+/* --- read ------------------------------------------------------------------------ */
+
+/* Take bytes into the head until it has `want`; *used tells how many were taken. */
+static sw_rc
+fill_head(struct sw_object_reader *r, size_t want, const uint8_t *data, size_t len, size_t *used,
+	struct sw_error *err)
+{
+	size_t n = want - r->head.len;
+
+	*used = n < len ? n : len;
+	return sw_buf_append(&r->head, data, *used, err);
+}
+
+static sw_rc
+take_header(struct sw_object_reader *r, struct sw_error *err)
+{
+	uint32_t header[2];
+
+	memcpy(header, r->head.data, sizeof(header));
+	r->summary_len = le32toh(header[1]);
+	if (le32toh(header[0]) != SW_SKIPPABLE_MAGIC || r->summary_len > SW_SUMMARY_MAX)
+		return sw_fail(err, SW_CORRUPT, "does not begin as a WAL object");
+	sw_buf_reset(&r->head);
+	r->state = SW_READER_SUMMARY;
+	return SW_OK;
+}
+
+static sw_rc
+take_summary(struct sw_object_reader *r, struct sw_error *err)
+{
+	char want[SW_WAL_NAME_MAX];
+	sw_rc rc;
+
+	memcpy(want, r->summary.name, sizeof(want));
+	rc = parse_summary(r->head.data, r->head.len, &r->summary, err);
+	if (rc == SW_OK && want[0] != '\0' && strcmp(want, r->summary.name) != 0)
+		rc = sw_fail(err, SW_CORRUPT, "holds %s under the name %s", r->summary.name, want);
+	r->state = SW_READER_CONTENT;
+	return rc;
+}
+
+static sw_rc
+reader_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
+{
+	struct sw_object_reader *r = (struct sw_object_reader *)stage;
+	const uint8_t *p = data;
+	sw_rc rc = SW_OK;
+
+	while (rc == SW_OK && len > 0 && r->state != SW_READER_CONTENT) {
+		size_t want = r->state == SW_READER_HEADER ? 8 : r->summary_len, used;
+
+		rc = fill_head(r, want, p, len, &used, err);
+		if (rc != SW_OK)
+			return rc;
+		p += used;
+		len -= used;
+		if (r->head.len == want)
+			rc = r->state == SW_READER_HEADER ? take_header(r, err) : take_summary(r, err);
+	}
+	return rc == SW_OK ? sw_stage_write(&r->decompress.stage, p, len, err) : rc;
+}
+
+static sw_rc
+reader_finish(struct sw_stage *stage, struct sw_error *err)
+{
+	struct sw_object_reader *r = (struct sw_object_reader *)stage;
+	sw_rc rc;
+
+	if (r->state != SW_READER_CONTENT)
+		return sw_fail(err, SW_CORRUPT, "ends within its summary");
+	/* the content is judged before the next stage may finish */
+	r->digest.stage.next = NULL;
+	rc = sw_stage_finish(&r->decompress.stage, err);
+	if (rc != SW_OK)
+		return rc;
+	if (r->digest.len != r->summary.size)
+		return sw_fail(err, SW_CORRUPT, "has %" PRIu64 " bytes of content where its summary says %"
+			PRIu64, r->digest.len, r->summary.size);
+	if (memcmp(r->digest.sha256, r->summary.sha256, SW_SHA256_LEN) != 0)
+		return sw_fail(err, SW_CORRUPT, "content does not have the SHA-256 of its summary");
+	return sw_stage_finish(r->stage.next, err);
+}
+
+sw_rc
+sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
+	struct sw_error *err)
+{
+	sw_rc rc;
+
+	*r = (struct sw_object_reader){
+		.stage = {.write = reader_write, .finish = reader_finish, .next = next},
+	};
+	if (name != NULL)
+		snprintf(r->summary.name, sizeof(r->summary.name), "%s", name);
+	sw_buf_init(&r->head, SW_SUMMARY_MAX);
+	rc = sw_stage_digest_init(&r->digest, next, err);
+	if (rc == SW_OK)
+		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->digest.stage, err);
+	return rc;
+}
+
+void
+sw_object_reader_release(struct sw_object_reader *r)
+{
+	sw_buf_release(&r->head);
+	sw_stage_digest_release(&r->digest);
+	sw_stage_decompress_release(&r->decompress);
+}

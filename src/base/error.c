@@ -37,20 +37,6 @@ sw_fail(struct sw_error *err, sw_rc rc, const char *fmt, ...)
 	return rc;
 }
 
-static sw_rc
-rc_of_errno(int e)
-{
-	switch (e) {
-	case EACCES:
-	case EPERM:
-		return SW_DENIED;
-	case ENOENT:
-		return SW_NOT_FOUND;
-	default:
-		return SW_SYSTEM;
-	}
-}
-
 static void
 hint_of_errno(struct sw_error *err, int e)
 {
@@ -81,7 +67,7 @@ sw_fail_errno(struct sw_error *err, const char *fmt, ...)
 	size_t len;
 
 	va_start(ap, fmt);
-	set_text(err, rc_of_errno(saved), fmt, ap);
+	set_text(err, saved == EACCES || saved == EPERM ? SW_DENIED : SW_SYSTEM, fmt, ap);
 	va_end(ap);
 	len = strlen(err->text);
 	snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));

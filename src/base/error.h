@@ -36,8 +36,8 @@ sw_rc sw_fail(struct sw_error *err, sw_rc rc, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * The same from errno, whose text is appended: EACCES and EPERM give SW_DENIED,
- * ENOENT gives SW_NOT_FOUND, everything else SW_SYSTEM.
+ * The same from errno, whose text is appended: EACCES and EPERM give SW_DENIED, everything else
+ * SW_SYSTEM.  ENOENT too: SW_NOT_FOUND is a claim, made only by who proved it.
  * Running out of space, quota or descriptors gets its own hint.
  */
 sw_rc sw_fail_errno(struct sw_error *err, const char *fmt, ...)

@@ -14,8 +14,12 @@ sw_file_read(const char *path, size_t max, struct sw_buf *ret_buf, struct sw_err
 	sw_rc rc;
 
 	sw_buf_init(&buf, max + 1);
-	if (fd < 0)
-		return sw_fail_errno(err, "opening %s", path);
+	if (fd < 0) {
+		bool absent = errno == ENOENT;
+
+		sw_fail_errno(err, "opening %s", path);
+		return err->rc = absent ? SW_NOT_FOUND : err->rc;
+	}
 	for (;;) {
 		size_t room, got;
 

@@ -1,0 +1,60 @@
+/*
+ * object.h - the object that carries one file of pg_wal: doc/FORMAT.md, "A WAL object".
+ *
+ * A zstd skippable frame with a JSON summary, then one zstd frame with the content.
+ */
+#ifndef SW_ARCHIVE_OBJECT_H
+#define SW_ARCHIVE_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "pg/names.h"
+#include "stream/stage.h"
+
+#define SW_SUMMARY_MAX 65536 /* bytes of JSON */
+#define SW_SKIPPABLE_MAGIC 0x184D2A53u
+
+struct sw_wal_summary {
+	char name[SW_WAL_NAME_MAX]; /* as PostgreSQL names the file */
+	uint64_t system_identifier;
+	uint32_t timeline;
+	uint32_t segment_size;
+	uint64_t size; /* bytes of content */
+	uint8_t sha256[SW_SHA256_LEN];
+	sw_lsn start, end; /* SEGMENT and PARTIAL: its range; else 0 */
+	char host[256], pgdata[1024]; /* where it was pushed from */
+};
+
+/*
+ * Read `fd` (a file of pg_wal, from its start) and write the object into `ret_object`, whose bytes never
+ * exceed memory_max in memory (twice that while it is put together).
+ * summary: everything but size and sha256, which this fills.  ret_sha256: of the object.
+ * ret_object is initialised by this call, on success only, and released by the caller.
+ * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size).
+ */
+sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
+	size_t memory_max, struct sw_stage_spool *ret_object, uint8_t ret_sha256[SW_SHA256_LEN],
+	struct sw_error *err);
+
+/* A stage that takes an object and gives its content to the next stage, verified at finish. */
+struct sw_object_reader {
+	struct sw_stage stage;
+	enum { SW_READER_HEADER, SW_READER_SUMMARY, SW_READER_CONTENT } state;
+	struct sw_buf head;
+	uint32_t summary_len;
+	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
+	struct sw_stage_digest digest;
+	struct sw_stage_decompress decompress;
+};
+
+/*
+ * next: takes the content.  name: what the summary must say, or NULL.
+ * Write and finish give SW_CORRUPT for any object that is not whole and exactly what its summary says.
+ */
+sw_rc sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
+	struct sw_error *err);
+void sw_object_reader_release(struct sw_object_reader *r);
+
+#endif

@@ -1,0 +1,84 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+
+static const char *program_name = "seawall";
+
+static void
+print_log(enum sw_log_level level, const char *text)
+{
+	static const char *const words[] = {"error: ", "warning: ", "", "debug: "};
+
+	fprintf(stderr, "%s: %s%s\n", program_name, words[level], text);
+}
+
+void
+sw_cli_start(const char *program)
+{
+	struct rlimit no_core = {0, 0};
+
+	program_name = program;
+	setrlimit(RLIMIT_CORE, &no_core);
+	umask(0077);
+	sw_interrupt_catch();
+	sw_log_init(SW_LOG_INFO, print_log);
+}
+
+void
+sw_cli_set_log_level(const struct sw_config *config)
+{
+	sw_log_init((enum sw_log_level)sw_config_enum(config, SW_OPT_LOG_LEVEL), print_log);
+}
+
+void
+sw_cli_report(const struct sw_error *err)
+{
+	fprintf(stderr, "%s: error: %s%s%s\n", program_name, err->text,
+		err->hint[0] != '\0' ? "; " : "", err->hint);
+}
+
+bool
+sw_cli_informed(const struct sw_config *config, enum sw_command command)
+{
+	if (sw_config_bool(config, SW_OPT_HELP))
+		sw_config_help(command, stdout);
+	else if (sw_config_bool(config, SW_OPT_VERSION))
+		printf("%s (Seawall) %s\n", program_name, PACKAGE_VERSION);
+	else
+		return false;
+	return true;
+}
+
+sw_rc
+sw_cli_exec_seawall(const char *verb, int argc, char *const *argv, struct sw_error *err)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 16);
+	char **args = calloc((size_t)argc + 3, sizeof(*args));
+	char *slash;
+
+	if (len <= 0 || args == NULL) {
+		free(args);
+		return sw_fail(err, SW_SYSTEM, "cannot find the directory of %s", program_name);
+	}
+	path[len] = '\0';
+	slash = strrchr(path, '/');
+	strcpy(slash + 1, "seawall");
+	args[0] = path;
+	args[1] = (char *)verb;
+	for (int i = 0; i < argc; i++)
+		args[i + 2] = argv[i];
+	execv(path, args);
+	free(args);
+	return sw_fail_errno(err, "running %s", path);
+}

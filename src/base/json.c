@@ -10,8 +10,8 @@ sw_json_parse(const void *data, size_t len, const char *kind, int version, json_
 {
 	json_error_t je;
 	SW_AUTO_JSON *object = json_loadb(data, len, JSON_REJECT_DUPLICATES, &je);
-	const char *got_kind;
-	uint64_t got_version;
+	const char *got_kind = NULL;
+	uint64_t got_version = 0;
 	sw_rc rc;
 
 	if (!json_is_object(object))

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, taken;
 
 static void
 on_signal(int sig)
@@ -29,6 +29,14 @@ sw_interrupt_signal(void)
 	return caught;
 }
 
+void
+sw_interrupt_take(void)
+{
+	if (caught != 0)
+		taken = caught;
+	caught = 0;
+}
+
 sw_rc
 sw_interrupt_check(struct sw_error *err)
 {
@@ -40,8 +48,9 @@ sw_interrupt_check(struct sw_error *err)
 void
 sw_interrupt_die(void)
 {
-	if (caught == 0)
+	sw_interrupt_take();
+	if (taken == 0)
 		return;
-	signal(caught, SIG_DFL);
-	raise(caught);
+	signal(taken, SIG_DFL);
+	raise(taken);
 }

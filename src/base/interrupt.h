@@ -14,6 +14,12 @@ void sw_interrupt_catch(void);
 /* The signal caught, or 0.  Async-signal-safe, thread-safe. */
 int sw_interrupt_signal(void);
 
+/*
+ * Take the caught signal, so that cleaning up may talk to servers again; sw_interrupt_die still knows it, and
+ * another signal interrupts again.
+ */
+void sw_interrupt_take(void);
+
 /* SW_OK, or SW_SYSTEM "stopped by SIGTERM" when a signal was caught. */
 sw_rc sw_interrupt_check(struct sw_error *err);
 

@@ -23,7 +23,7 @@ enum sw_option_scope { SW_SCOPE_PROGRAM, SW_SCOPE_REPO, SW_SCOPE_CLUSTER };
 
 enum sw_option_type {
 	SW_TYPE_STRING,
-	SW_TYPE_PATH,     /* absolute */
+	SW_TYPE_PATH,     /* absolute; a relative one on the command line is made so */
 	SW_TYPE_BOOL,     /* on off yes no true false 1 0 */
 	SW_TYPE_INT,      /* within the row's minimum and maximum */
 	SW_TYPE_SIZE,     /* bytes: 4096, 64kB, 16MB, 1GB, 2TB (powers of 1,024, as in PostgreSQL) */
@@ -58,6 +58,12 @@ enum sw_option {
 
 struct sw_config;
 
+/* The file that is read where nobody names another. */
+#ifndef SEAWALL_SYSCONFDIR
+#define SEAWALL_SYSCONFDIR "/etc"
+#endif
+#define SW_CONFIG_FILE SEAWALL_SYSCONFDIR "/seawall/seawall.conf"
+
 /*
  * Read arguments, environment and file for `command`.
  *
@@ -65,7 +71,8 @@ struct sw_config;
  * positional argument, "--" ends options, "--name=value" and "--name value" are the same.
  * SW_OK; SW_CONFIG: an unknown or misspelt option (the hint names the nearest), a bad value, an
  * unknown section or key (with file and line), an unreadable file that was named; SW_SYSTEM.
- * A missing /etc/seawall/seawall.conf is no error.  --help and --version are only recorded.
+ * A missing SW_CONFIG_FILE is no error, unknown SEAWALL_ variables are (but not SEAWALL_TEST_...).  --help and --version are only recorded.
+ * For restore, pgdata counts from the command line alone: a configured one is production's.
  * Free with sw_config_free.
  */
 sw_rc sw_config_load(enum sw_command command, int argc, char *const *argv,
@@ -73,6 +80,7 @@ sw_rc sw_config_load(enum sw_command command, int argc, char *const *argv,
 void sw_config_free(struct sw_config *config);
 
 /* Values are borrowed until sw_config_free.  A getter of the wrong type for the option aborts. */
+/* A number that nobody set and that has no default is 0. */
 bool sw_config_is_set(const struct sw_config *config, enum sw_option option); /* not by default */
 const char *sw_config_string(const struct sw_config *config, enum sw_option option); /* STRING PATH ENUM; NULL if none */
 bool sw_config_bool(const struct sw_config *config, enum sw_option option);
@@ -106,15 +114,23 @@ int64_t sw_config_repo_int(const struct sw_config *config, unsigned repo, enum s
 int64_t sw_config_repo_ms(const struct sw_config *config, unsigned repo, enum sw_option option);
 unsigned sw_config_repo_enum(const struct sw_config *config, unsigned repo, enum sw_option option);
 
-/* `seawall config`: every option, its value (secrets as "(hidden)") and its origin:
- * "default", "environment", "command line" or "<file>:<line>".  json: one JSON document. */
+/* `seawall config`: every option that a file or the environment may set, its value (secrets as
+ * "(hidden)") and its origin: "default", "environment", "command line" or "<file>:<line>".
+ * json: one JSON document.  SW_OK, SW_SYSTEM (memory, or writing). */
 sw_rc sw_config_print(const struct sw_config *config, FILE *out, bool json, struct sw_error *err);
 
-/* --help for `command`: usage line, what it does, its options with defaults, the exit statuses. */
+/* --help for `command`: usage line, what it does, its options with defaults, the exit statuses.
+ * 0: the verbs of seawall and the other programs, a line each. */
 void sw_config_help(enum sw_command command, FILE *out);
 
-/* The man page of `command` in mdoc/man, and the sample configuration file: for the build. */
+/* The verb's command.  SW_OK; SW_CONFIG, with the nearest verb as a hint. */
+sw_rc sw_config_verb(const char *verb, enum sw_command *ret_command, struct sw_error *err);
+
+/* For the build: the man page of `command` (0: of seawall itself), that of the file, and the sample
+ * file.  sw_config_page: "seawall-restore"; NULL behind the last, i from 0. */
+const char *sw_config_page(size_t i, enum sw_command *ret_command);
 void sw_config_man(enum sw_command command, FILE *out);
+void sw_config_man_file(FILE *out);
 void sw_config_sample(FILE *out);
 
 #endif

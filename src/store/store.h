@@ -5,8 +5,9 @@
  * and s3 (s3://), pass one conformance suite; retry wraps either.
  *
  * Names are relative to the repository: "main/7390.../wal/00000001/x.zst", made of
- * [A-Za-z0-9._-] parts between single slashes, no part "." or "..", at most
- * SW_STORE_NAME_MAX bytes; anything else is SW_BUG.
+ * [A-Za-z0-9._-] parts of at most 255 bytes between single slashes, no part "." or "..",
+ * at most SW_STORE_NAME_MAX bytes; anything else is SW_BUG.  No name may lie below another
+ * ("a" and "a/b").  What others put beside ours under other names is never listed.
  *
  * A handle belongs to one thread at a time: each worker makes its own with
  * sw_store_clone.  Results that every call may give beside its own:
@@ -69,6 +70,13 @@ sw_rc sw_store_clone(const struct sw_store *store, struct sw_store **ret_store, 
 
 void sw_store_free(struct sw_store *store); /* NULL is allowed */
 
+static inline void
+sw_store_free_ptr(struct sw_store **store)
+{
+	sw_store_free(*store);
+}
+#define SW_AUTO_STORE __attribute__((cleanup(sw_store_free_ptr))) struct sw_store
+
 /* "s3://bucket/prefix" or "file:///path": for messages; never holds a secret. */
 const char *sw_store_url(const struct sw_store *store);
 
@@ -82,9 +90,8 @@ void sw_store_set_traits(struct sw_store *store, const struct sw_store_traits *t
 
 /*
  * Create object `name` if there is none.  Durable when SW_OK is returned.
- * SW_CONFLICT: the name is taken (the caller compares).  A damaged upload is refused by the store.
- * After a lost answer the retry may find its own object: then what is there has our SHA-256 or
- * length and content, which put checks itself and returns SW_OK.
+ * If the name is taken, what is there is read: the same bytes are SW_OK (a repeated put, or one whose
+ * answer was lost), others SW_CONFLICT.  A body that does not match its SHA-256 is never stored.
  */
 sw_rc sw_store_put(struct sw_store *store, const char *name, const struct sw_store_body *body,
 	struct sw_error *err);
@@ -93,7 +100,7 @@ sw_rc sw_store_put(struct sw_store *store, const char *name, const struct sw_sto
  * Write object `name` (bytes offset … offset+len-1; len 0 means to its end) into `sink`, then finish
  * it.  On failure the sink is left unfinished.  A range outside the object is SW_CORRUPT.
  * SW_NOT_FOUND: the store said so (NoSuchKey); never for a missing bucket or a bare 404.
- * SW_CORRUPT: the object ended early.
+ * SW_CORRUPT: the object is shorter than it says, or hidden by a delete marker.
  */
 sw_rc sw_store_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t len,
 	struct sw_stage *sink, struct sw_error *err);
@@ -102,7 +109,7 @@ sw_rc sw_store_get(struct sw_store *store, const char *name, uint64_t offset, ui
 sw_rc sw_store_get_buf(struct sw_store *store, const char *name, uint64_t offset, uint64_t len,
 	struct sw_buf *buf, struct sw_error *err);
 
-/* SW_NOT_FOUND is proved as in get. */
+/* SW_NOT_FOUND and SW_CORRUPT as in get. */
 sw_rc sw_store_head(struct sw_store *store, const char *name, struct sw_store_info *ret_info,
 	struct sw_error *err);
 
@@ -110,14 +117,18 @@ sw_rc sw_store_head(struct sw_store *store, const char *name, struct sw_store_in
  * Call `each` for every object whose name starts with `prefix` (any string, "" is all) and sorts
  * behind `after` (NULL: from the start), in byte order of names.  each returning anything but SW_OK
  * ends the listing with that result; SW_CONFLICT is for "enough": list then returns SW_OK.
- * No object is SW_OK.  Memory is one page of 1,000 names.
+ * No object is SW_OK.  Memory is one page of names: 1,000 on S3, 65,536 a directory level on disk.
  */
 typedef sw_rc (*sw_store_each)(void *ctx, const char *name, const struct sw_store_info *info,
 	struct sw_error *err);
 sw_rc sw_store_list(struct sw_store *store, const char *prefix, const char *after,
 	sw_store_each each, void *ctx, struct sw_error *err);
 
-/* Delete; a name that is not there is success.  Stops at the first that is refused. */
+/*
+ * Delete; a name that is not there is success.  Stops at the first that is refused, but what stands
+ * behind it in the same batch may be gone.  On a versioned bucket a delete marker hides the object, and
+ * its name stays taken: the bucket's lifecycle rules remove the versions.
+ */
 sw_rc sw_store_delete(struct sw_store *store, const char *const *names, size_t count,
 	struct sw_error *err);
 
@@ -152,5 +163,19 @@ struct sw_store {
 	const struct sw_store_ops *ops;
 	char *url;
 };
+
+bool sw_store_name_valid(const char *name);
+
+/* Copy bytes at … at+len-1 of the body.  SW_OK, SW_CORRUPT (its file has become shorter), SW_SYSTEM. */
+sw_rc sw_store_body_read(const struct sw_store_body *body, uint64_t at, void *buf, size_t len,
+	struct sw_error *err);
+
+/* Read object `name` and compare: SW_OK (the same bytes), SW_CONFLICT, or what get returned. */
+sw_rc sw_store_compare(struct sw_store *store, const char *name, const struct sw_store_body *body,
+	struct sw_error *err);
+
+/* A fresh name under `prefix` for a probe object. */
+#define SW_STORE_PROBE_LEN (SW_STORE_NAME_MAX + 1)
+sw_rc sw_store_probe_name(const char *prefix, char ret_name[SW_STORE_PROBE_LEN], struct sw_error *err);
 
 #endif

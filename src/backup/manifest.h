@@ -21,7 +21,7 @@
 #define SW_LABEL_MAX 41          /* with its NUL; [A-Za-z0-9_-] */
 #define SW_INLINE_MAX (16 * 1024) /* bytes of content of a file that the manifest carries itself */
 #define SW_MANIFEST_HEAD_MAX 65536
-#define SW_MANIFEST_LINE_MAX (1024 * 1024)
+#define SW_MANIFEST_LINE_MAX (16 * 1024 * 1024)
 
 bool sw_label_ok(const char *label);
 

@@ -80,16 +80,23 @@ sw_clock_parse_iso(const char *text, int64_t *ret_us)
 {
 	struct tm tm = {0};
 	const char *p = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int64_t frac = 0, unit = 100000;
+	int64_t frac = 0, unit = 100000, us;
+	char written[SW_CLOCK_ISO_LEN];
 
 	if (p == NULL)
 		return false;
+	us = (int64_t)timegm(&tm) * 1000000;
+	/* strptime takes blanks, short numbers and 30 February too; what we write has none of them */
+	if (strncmp(sw_clock_iso(us, written), text, (size_t)(p - text)) != 0 || written[p - text] != '.')
+		return false;
 	if (*p == '.') {
-		for (p++; *p >= '0' && *p <= '9'; p++, unit /= 10)
+		if (p[1] < '0' || p[1] > '9')
+			return false;
+		for (p++; *p >= '0' && *p <= '9' && unit > 0; p++, unit /= 10)
 			frac += (*p - '0') * unit;
 	}
 	if (strcmp(p, "Z") != 0)
 		return false;
-	*ret_us = (int64_t)timegm(&tm) * 1000000 + frac;
+	*ret_us = us + frac;
 	return true;
 }

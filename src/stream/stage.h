@@ -90,6 +90,8 @@ struct sw_stage_compress {
 	ZSTD_CCtx *ctx;
 	uint8_t *out;
 	size_t out_size;
+	uint64_t content_len;
+	bool nothing_came;
 };
 /*
  * One zstd frame with content checksum.  content_len: bytes that will come, written

@@ -32,14 +32,23 @@ compress_some(struct sw_stage_compress *s, const void *data, size_t len, ZSTD_En
 static sw_rc
 compress_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
 {
-	return compress_some((struct sw_stage_compress *)stage, data, len, ZSTD_e_continue, err);
+	struct sw_stage_compress *s = (struct sw_stage_compress *)stage;
+
+	s->nothing_came = false;
+	return compress_some(s, data, len, ZSTD_e_continue, err);
 }
 
 static sw_rc
 compress_finish(struct sw_stage *stage, struct sw_error *err)
 {
-	sw_rc rc = compress_some((struct sw_stage_compress *)stage, NULL, 0, ZSTD_e_end, err);
+	struct sw_stage_compress *s = (struct sw_stage_compress *)stage;
+	sw_rc rc;
 
+	/* of a stream that ends before it began, zstd forgets what was promised */
+	if (s->nothing_came && s->content_len != 0 && s->content_len != UINT64_MAX)
+		return sw_fail(err, SW_SYSTEM, "compressing: nothing came where %llu bytes were to come",
+			(unsigned long long)s->content_len);
+	rc = compress_some(s, NULL, 0, ZSTD_e_end, err);
 	return rc == SW_OK ? sw_stage_finish(stage->next, err) : rc;
 }
 
@@ -50,6 +59,8 @@ sw_stage_compress_init(struct sw_stage_compress *s, int level, uint64_t content_
 	*s = (struct sw_stage_compress){
 		.stage = {.write = compress_write, .finish = compress_finish, .next = next},
 		.ctx = ZSTD_createCCtx(),
+		.content_len = content_len,
+		.nothing_came = true,
 		.out_size = ZSTD_CStreamOutSize(),
 	};
 	s->out = malloc(s->out_size);

@@ -185,10 +185,15 @@ fetch_waiting(struct fetch *f, struct sw_error *err)
 	int64_t hole_end = start + sw_config_ms(f->config, SW_OPT_FETCH_HOLE_WAIT);
 	int64_t outage_end = start + sw_config_ms(f->config, SW_OPT_STANDBY_OUTAGE_WAIT);
 	bool standby = is_standby(f);
+	sw_rc rc;
 
 	for (;;) {
-		sw_rc rc = try_all(f, err);
-		bool again = (rc != SW_OK && f->hole && sw_clock_monotonic_ms() < hole_end) ||
+		bool again;
+
+		rc = try_all(f, err);
+		if (rc == SW_OK)
+			return rc;
+		again = (f->hole && sw_clock_monotonic_ms() < hole_end) ||
 			(rc == SW_TRANSIENT && standby && sw_clock_monotonic_ms() < outage_end);
 
 		if (!again)
@@ -197,12 +202,12 @@ fetch_waiting(struct fetch *f, struct sw_error *err)
 		if (!sw_clock_sleep_ms(1000))
 			break;
 	}
-	if (standby && (err->rc == SW_TRANSIENT || err->rc == SW_CORRUPT)) {
+	if (standby && (rc == SW_TRANSIENT || rc == SW_CORRUPT)) {
 		sw_log(SW_LOG_ERROR, "%s; answering \"not there\", because a standby may stream it instead",
 			err->text);
-		err->rc = SW_NOT_FOUND;
+		rc = err->rc = SW_NOT_FOUND;
 	}
-	return err->rc;
+	return rc;
 }
 
 sw_rc

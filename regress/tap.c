@@ -6,7 +6,7 @@
 
 static int count, failed;
 
-static bool
+__attribute__((format(printf, 2, 0))) static bool
 result(bool pass, const char *fmt, va_list ap)
 {
 	count++;

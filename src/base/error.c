@@ -18,7 +18,7 @@ one_line(char *s)
 		s[--len] = '\0';
 }
 
-static void
+__attribute__((format(printf, 3, 0))) static void
 set_text(struct sw_error *err, sw_rc rc, const char *fmt, va_list ap)
 {
 	*err = (struct sw_error){.rc = rc};

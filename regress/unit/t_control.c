@@ -1,0 +1,314 @@
+/*
+ * With a path: print the fields of that pg_control as name=value lines (for 020_pg.t).
+ * Without: unit tests.  The module itself is included, so that the CRC's table form is tested on any machine.
+ */
+#include "pg/control.c"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "../tap.h"
+
+#define FIELDS(X) \
+	X(system_identifier) X(control_version) X(catalog_version) X(major) X(state) X(checkpoint) \
+	X(redo) X(timeline) X(min_recovery) X(min_recovery_timeline) X(block_size) \
+	X(wal_block_size) X(segment_size) X(blocks_per_file) X(checksum_version) X(wal_level) \
+	X(max_connections) X(max_worker_processes) X(max_wal_senders) X(max_prepared_xacts) \
+	X(max_locks_per_xact)
+
+static int
+print_control(const char *pgdata)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_control c;
+
+	if (sw_control_read(pgdata, &c, NULL, &err) != SW_OK) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+#define PRINT(field) printf(#field "=%" PRIu64 "\n", (uint64_t)c.field);
+	FIELDS(PRINT)
+	return 0;
+}
+
+/* --- CRC-32C ----------------------------------------------------------------- */
+
+static void
+test_crc(void)
+{
+	uint8_t data[1024];
+	unsigned wrong = 0;
+
+	tap_is_int(sw_crc32c(0, "123456789", 9), 0xe3069283, "the published check value");
+	tap_is_int((uint32_t)~crc32c_table(~0u, (const uint8_t *)"123456789", 9), 0xe3069283,
+		"and by tables");
+	tap_is_int(sw_crc32c(0, NULL, 0), 0, "of nothing");
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(random() >> 8);
+	for (size_t at = 0; at < 16; at++)
+		for (size_t len = 0; len < 200; len++)
+			wrong += sw_crc32c(0, data + at, len) != (uint32_t)~crc32c_table(~0u, data + at, len);
+	tap_is_int(wrong, 0, "both forms agree at every alignment and length");
+	for (size_t cut = 0; cut <= sizeof(data); cut++)
+		wrong += sw_crc32c(sw_crc32c(0, data, cut), data + cut, sizeof(data) - cut) !=
+			sw_crc32c(0, data, sizeof(data));
+	tap_is_int(wrong, 0, "in two pieces as in one");
+}
+
+/* --- parsing ------------------------------------------------------------------- */
+
+static void
+put_u32(uint8_t *p, size_t at, uint32_t value)
+{
+	memcpy(p + at, &value, sizeof(value));
+}
+
+static void
+put_u64(uint8_t *p, size_t at, uint64_t value)
+{
+	memcpy(p + at, &value, sizeof(value));
+}
+
+static void
+seal(uint8_t *p)
+{
+	const struct control_layout *layout = find_layout(get_u32(p, AT_CONTROL_VERSION));
+
+	if (layout != NULL)
+		put_u32(p, layout->crc_at, sw_crc32c(0, p, layout->crc_at));
+}
+
+/* A control file that is right; exactly as long as the contract asks, for the sanitizer. */
+static uint8_t *
+make_control(uint32_t version, uint32_t catalog)
+{
+	uint8_t *p = malloc(CONTROL_DATA_LEN);
+
+	for (size_t i = 0; i < CONTROL_DATA_LEN; i++)
+		p[i] = (uint8_t)random();
+	put_u64(p, AT_SYSTEM_IDENTIFIER, UINT64_C(7710210849754627466));
+	put_u32(p, AT_CONTROL_VERSION, version);
+	put_u32(p, AT_CATALOG_VERSION, catalog);
+	put_u64(p, AT_REDO, UINT64_C(0x16B374D848));
+	put_u32(p, AT_TIMELINE, 3);
+	put_u32(p, AT_BLOCK_SIZE, 8192);
+	put_u32(p, AT_WAL_BLOCK_SIZE, 8192);
+	put_u32(p, AT_SEGMENT_SIZE, 16 << 20);
+	put_u32(p, AT_BLOCKS_PER_FILE, 131072);
+	put_u32(p, AT_CHECKSUM_VERSION, 1);
+	put_u32(p, AT_MAX_CONNECTIONS, 100);
+	seal(p);
+	return p;
+}
+
+static void
+test_versions(void)
+{
+	static const struct {
+		uint32_t version, catalog;
+		sw_rc rc;
+		unsigned major;
+	} cases[] = {
+		{1300, 202107181, SW_OK, 14},
+		{1300, 202209061, SW_OK, 15},
+		{1300, 202307071, SW_OK, 16},
+		{1700, 202406281, SW_OK, 17},
+		{1800, 202506291, SW_OK, 18},
+		{1300, 202007201, SW_OK, 0}, /* PostgreSQL 13 */
+		{1201, 201909212, SW_CONFIG, 0},
+		{1900, 202606291, SW_CONFIG, 0},
+		{1300u << 16, 202209061, SW_CONFIG, 0}, /* the other byte order */
+		{0, 202209061, SW_CORRUPT, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *p = make_control(cases[i].version, cases[i].catalog);
+		struct sw_control c = {.major = 99};
+		struct sw_error err = SW_ERROR_INIT;
+		sw_rc rc = sw_control_parse(p, CONTROL_DATA_LEN, &c, &err);
+
+		tap_is_int(rc, cases[i].rc, "control version %u", cases[i].version);
+		tap_is_int(c.major, rc == SW_OK ? cases[i].major : 99, "major of catalog %u", cases[i].catalog);
+		if (rc == SW_OK)
+			tap_ok(c.system_identifier == UINT64_C(7710210849754627466) && c.timeline == 3 &&
+				c.redo == UINT64_C(0x16B374D848) && c.max_connections == 100 &&
+				c.segment_size == 16 << 20 && c.checksum_version == 1,
+				"fields of version %u", cases[i].version);
+		free(p);
+	}
+}
+
+static void
+test_impossible_values(void)
+{
+	static const struct {
+		const char *name;
+		size_t at;
+		uint32_t value;
+	} cases[] = {
+		{"block size 0", AT_BLOCK_SIZE, 0},
+		{"block size 512", AT_BLOCK_SIZE, 512},
+		{"block size 8191", AT_BLOCK_SIZE, 8191},
+		{"block size 64 kB", AT_BLOCK_SIZE, 65536},
+		{"block size 2 GB", AT_BLOCK_SIZE, 1u << 31},
+		{"WAL block size 0", AT_WAL_BLOCK_SIZE, 0},
+		{"WAL block size 128 kB", AT_WAL_BLOCK_SIZE, 131072},
+		{"segment size 0", AT_SEGMENT_SIZE, 0},
+		{"segment size 512 kB", AT_SEGMENT_SIZE, 1 << 19},
+		{"segment size 2 GB", AT_SEGMENT_SIZE, 1u << 31},
+		{"segment size 3 MB", AT_SEGMENT_SIZE, 3 << 20},
+		{"no blocks in a file", AT_BLOCKS_PER_FILE, 0},
+		{"timeline 0", AT_TIMELINE, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *p = make_control(1800, 202506291);
+		struct sw_control c = {.major = 99};
+		struct sw_error err = SW_ERROR_INIT;
+
+		put_u32(p, cases[i].at, cases[i].value);
+		seal(p);
+		tap_ok(sw_control_parse(p, CONTROL_DATA_LEN, &c, &err) == SW_CORRUPT && c.major == 99, "%s",
+			cases[i].name);
+		free(p);
+	}
+}
+
+static void
+test_damage(void)
+{
+	for (size_t v = 0; v < sizeof(layouts) / sizeof(layouts[0]); v++) {
+		uint8_t *p = make_control(layouts[v].version, 202506291);
+		struct sw_control c;
+		struct sw_error err = SW_ERROR_INIT;
+		size_t accepted = 0;
+
+		for (size_t bit = 0; bit < (layouts[v].crc_at + 4) * 8; bit++) {
+			p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			accepted += sw_control_parse(p, CONTROL_DATA_LEN, &c, &err) == SW_OK;
+			p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		tap_is_int((long long)accepted, 0, "every flipped bit of version %u is seen", layouts[v].version);
+		for (size_t len = 0; len < CONTROL_DATA_LEN; len++)
+			accepted += sw_control_parse(p, len, &c, &err) != SW_CORRUPT;
+		tap_is_int((long long)accepted, 0, "every length too short is refused");
+		free(p);
+	}
+}
+
+/* --- files ---------------------------------------------------------------------- */
+
+static char pgdata[] = "/var/tmp/t_control.XXXXXX";
+static char control_path[64];
+
+static void
+write_control(const uint8_t *data, size_t len)
+{
+	uint8_t file[SW_CONTROL_FILE_SIZE] = {0};
+	struct sw_error err = SW_ERROR_INIT;
+
+	memcpy(file, data, CONTROL_DATA_LEN);
+	if (sw_file_write(control_path, file, len, 0600, &err) != SW_OK)
+		tap_note("%s", err.text);
+}
+
+static void
+test_read(void)
+{
+	uint8_t *right = make_control(1300, 202209061), *torn = make_control(1300, 202209061);
+	uint8_t bytes[SW_CONTROL_FILE_SIZE];
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_control c;
+	int64_t start;
+	pid_t pid;
+
+	torn[AT_REDO] ^= 1;
+	tap_is_int(sw_control_read(pgdata, &c, NULL, &err), SW_SYSTEM, "no pg_control");
+	write_control(right, SW_CONTROL_FILE_SIZE);
+	tap_is_int(sw_control_read(pgdata, &c, bytes, &err), SW_OK, "a whole one");
+	tap_ok(memcmp(bytes, right, CONTROL_DATA_LEN) == 0 && bytes[SW_CONTROL_FILE_SIZE - 1] == 0,
+		"its bytes are given");
+
+	write_control(right, 4096);
+	tap_is_int(sw_control_read(pgdata, &c, NULL, &err), SW_CORRUPT, "one cut short");
+	tap_ok(strstr(err.text, control_path) != NULL, "the message names the file");
+
+	write_control(torn, SW_CONTROL_FILE_SIZE);
+	memset(bytes, 0xee, sizeof(bytes));
+	start = sw_clock_monotonic_ms();
+	tap_is_int(sw_control_read(pgdata, &c, bytes, &err), SW_CORRUPT, "a damaged one");
+	tap_ok(sw_clock_monotonic_ms() - start >= 900, "is read again for a second");
+	tap_ok(bytes[0] == 0xee, "and its bytes are not given");
+
+	pid = fork();
+	if (pid == 0) {
+		sw_clock_sleep_ms(200);
+		write_control(right, SW_CONTROL_FILE_SIZE);
+		_exit(0);
+	}
+	tap_is_int(sw_control_read(pgdata, &c, NULL, &err), SW_OK, "a torn read is mended by the next");
+	waitpid(pid, NULL, 0);
+	free(right);
+	free(torn);
+}
+
+static void
+test_files(void)
+{
+	char global[64];
+
+	if (!tap_ok(mkdtemp(pgdata) != NULL, "a directory"))
+		return;
+	snprintf(global, sizeof(global), "%s/global", pgdata);
+	snprintf(control_path, sizeof(control_path), "%s/global/pg_control", pgdata);
+	mkdir(global, 0700);
+	test_read();
+	unlink(control_path);
+	rmdir(global);
+	rmdir(pgdata);
+}
+
+/* --- pg_filenode.map -------------------------------------------------------------- */
+
+static void
+test_relmap(void)
+{
+	static const size_t lens[] = {512, 524};
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t len = lens[i], crc_at = len == 512 ? 504 : 520, accepted = 0;
+		uint8_t *p = calloc(1, len);
+
+		put_u32(p, 0, RELMAP_MAGIC);
+		put_u32(p, 4, 17);
+		put_u32(p, crc_at, sw_crc32c(0, p, crc_at));
+		tap_ok(sw_relmap_ok(p, len), "a map of %zu bytes", len);
+		for (size_t bit = 0; bit < (crc_at + 4) * 8; bit++) {
+			p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			accepted += sw_relmap_ok(p, len);
+			p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		tap_is_int((long long)accepted, 0, "every flipped bit of it is seen");
+		for (size_t shorter = 0; shorter < len; shorter++)
+			accepted += sw_relmap_ok(p, shorter);
+		tap_is_int((long long)accepted, 0, "every other length is refused");
+		put_u32(p, 4, 65);
+		put_u32(p, crc_at, sw_crc32c(0, p, crc_at));
+		tap_ok(!sw_relmap_ok(p, len), "so is an impossible count");
+		free(p);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1)
+		return print_control(argv[1]);
+	test_crc();
+	test_versions();
+	test_impossible_values();
+	test_damage();
+	test_files();
+	test_relmap();
+	return tap_done();
+}

@@ -2,23 +2,233 @@
 
 #include <string.h>
 
+#define PARAGRAPHS (const char *const[])
+#define TEXTS (const struct sw_command_text[])
+
+/* What every verb of seawall ends with but for its row of status 3. */
+#define STATUS_DONE(what) {"0", what}
+#define STATUS_FAILED {"1", "It failed; the error says why and what to do."}
+#define STATUS_USAGE {"2", "Wrong usage or configuration."}
+
 static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
-	{.command = SW_CMD_PUSH, .title = "seawall-push", .page = "seawall-push", .synopsis = "FILE",
-		.purpose = "archive a WAL file: PostgreSQL's archive_command"},
-	{.command = SW_CMD_FETCH, .title = "seawall-fetch", .page = "seawall-fetch", .synopsis = "NAME FILE",
-		.purpose = "fetch an archived WAL file: PostgreSQL's restore_command"},
-	{.command = SW_CMD_INIT, .verb = "init", .title = "seawall init", .page = "seawall-init", .synopsis = "",
-		.purpose = "create a repository and register the cluster in it"},
-	{.command = SW_CMD_CHECK, .verb = "check", .title = "seawall check", .page = "seawall-check", .synopsis = "",
-		.purpose = "prove that archiving works, from PostgreSQL to the repository and back"},
-	{.command = SW_CMD_BACKUP, .verb = "backup", .title = "seawall backup", .page = "seawall-backup", .synopsis = "",
-		.purpose = "take a base backup"},
-	{.command = SW_CMD_LIST, .verb = "list", .title = "seawall list", .page = "seawall-list", .synopsis = "",
-		.purpose = "list the backups in the repositories"},
-	{.command = SW_CMD_RESTORE, .verb = "restore", .title = "seawall restore", .page = "seawall-restore",
-		.synopsis = "--pgdata DIR", .purpose = "restore a backup and recover to a target"},
-	{.command = SW_CMD_CONFIG, .verb = "config", .title = "seawall config", .page = "seawall-config", .synopsis = "",
-		.purpose = "print the effective configuration and where each value comes from"},
+	{
+		.command = SW_CMD_PUSH,
+		.title = "seawall-push",
+		.page = "seawall-push",
+		.synopsis = "FILE",
+		.also = "seawall-push --base [OPTION]...",
+		.purpose = "archive a WAL file: PostgreSQL's archive_command",
+		.paragraphs = PARAGRAPHS{
+			"PostgreSQL runs seawall-push for every WAL segment, timeline history file and backup "
+			"history file that it has finished, with the file's path as FILE (%p). The file is "
+			"compressed and stored in every repository of the cluster under its own name.",
+			"Nothing is acknowledged that is not durable in the repository: the exit status is 0 only "
+			"then. A file that is there already with the same content is a success, so that an "
+			"interrupted push can be repeated. A file that is there with another content is never "
+			"overwritten: the push fails and says what differs, because two servers are archiving "
+			"into one place.",
+			"The system identifier and the segment size are read from global/pg_control in the data "
+			"directory, and a segment whose header does not belong to that cluster is refused.",
+			"seawall-push --base hands over to seawall backup with the arguments that follow.",
+			NULL},
+		.status = TEXTS{
+			{"0", "The file is durable in every repository of the cluster."},
+			{"1", "Anything else. PostgreSQL keeps the file and tries again. The status is never above "
+			      "125, at which PostgreSQL's archiver would give up."},
+			{NULL, NULL}},
+		.examples = TEXTS{
+			{"In postgresql.conf:", "archive_mode = on\narchive_command = 'seawall-push %p'"},
+			{"With several clusters in the configuration file:",
+				"archive_command = 'seawall-push --cluster=orders %p'"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-backup seawall-check seawall-fetch",
+	},
+	{
+		.command = SW_CMD_FETCH,
+		.title = "seawall-fetch",
+		.page = "seawall-fetch",
+		.synopsis = "NAME FILE",
+		.also = "seawall-fetch --base BACKUP DIR",
+		.purpose = "fetch an archived WAL file: PostgreSQL's restore_command",
+		.paragraphs = PARAGRAPHS{
+			"PostgreSQL in recovery, and a standby, run seawall-fetch for every WAL file that they want: "
+			"NAME (%f) is the file's name and FILE (%p) the path where it shall be. The content is "
+			"written under a temporary name, verified, and renamed, so that FILE is either whole or not "
+			"there.",
+			"An exit status from 1 to 125 tells PostgreSQL that the file does not exist, upon which it "
+			"ends recovery and opens the database. Therefore 1 is answered only where absence was "
+			"proved: every repository was reached, is the right one, and says that it has no such file, "
+			"and no later segment of that timeline is there. A hole in the WAL is waited for "
+			"(fetch-hole-wait).",
+			"Everything else ends with 126, which stops recovery instead of promoting a server with data "
+			"missing. A server with standby.signal can stream the WAL from its primary instead: there an "
+			"outage is retried for standby-outage-wait and then answered with 1, and so is a damaged "
+			"file, loudly.",
+			"seawall-fetch --base hands over to seawall restore: the backup with the label BACKUP is "
+			"restored into DIR.",
+			NULL},
+		.status = TEXTS{
+			{"0", "The file is complete and verified at FILE."},
+			{"1", "The file is proved absent: PostgreSQL ends recovery, or a standby turns to streaming. "
+			      "With standby.signal also an outage that lasted, and a damaged file."},
+			{"126", "Everything else: repository out of reach, access denied, damaged file, wrong usage or "
+				"configuration, disk full. PostgreSQL stops recovery."},
+			{NULL, NULL}},
+		.examples = TEXTS{
+			{"seawall restore writes this line by itself:", "restore_command = 'seawall-fetch %f %p'"},
+			{"To look at one segment by hand:",
+				"seawall-fetch --pgdata=/var/lib/postgresql/15/main \\\n"
+				"    000000010000000000000042 /tmp/000000010000000000000042"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-push seawall-restore",
+	},
+	{
+		.command = SW_CMD_INIT,
+		.verb = "init",
+		.title = "seawall init",
+		.page = "seawall-init",
+		.synopsis = "",
+		.purpose = "create a repository and register the cluster in it",
+		.paragraphs = PARAGRAPHS{
+			"Creates every repository of the cluster where it does not exist, and registers the cluster "
+			"in it: its system identifier, PostgreSQL version and segment size. It also tries out what "
+			"the store enforces, above all whether it refuses to overwrite an object, and records the "
+			"answer.",
+			"Run again it changes nothing and says what is there. A cluster whose system identifier is "
+			"another than the registered one is refused, because archiving it there would mix two "
+			"clusters; after pg_upgrade, --upgrade registers the new identifier beside the old one, "
+			"whose backups and WAL stay where they are.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("Repository and registration are there, by this run or an earlier one."),
+			STATUS_FAILED, STATUS_USAGE, {NULL, NULL}},
+		.examples = TEXTS{
+			{"Once for each cluster, as the PostgreSQL user:", "seawall init --pgdata=/var/lib/postgresql/15/main"},
+			{"After pg_upgrade:", "seawall init --upgrade --pgdata=/var/lib/postgresql/17/main"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-check seawall-push",
+	},
+	{
+		.command = SW_CMD_CHECK,
+		.verb = "check",
+		.title = "seawall check",
+		.page = "seawall-check",
+		.synopsis = "",
+		.purpose = "prove that archiving works, from PostgreSQL to the repository and back",
+		.paragraphs = PARAGRAPHS{
+			"Connects to PostgreSQL, reads the settings that archiving depends on and says which are "
+			"wrong and what to write instead. Reads every repository and compares its registration with "
+			"the running cluster. Then it switches to a new WAL segment, waits until that segment "
+			"arrives in every repository, and reads it back.",
+			"Every line says ok, or what is wrong and what to do.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("Everything is in order."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "The check was made, and something is wrong."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"After every change of the configuration, and from monitoring:", "seawall check"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-init seawall-push",
+	},
+	{
+		.command = SW_CMD_BACKUP,
+		.verb = "backup",
+		.title = "seawall backup",
+		.page = "seawall-backup",
+		.synopsis = "",
+		.also = "seawall-push --base [OPTION]...",
+		.purpose = "take a base backup",
+		.paragraphs = PARAGRAPHS{
+			"Copies the running cluster's data directory and tablespaces into every repository of the "
+			"cluster, from a primary or from a standby. It runs on the server's machine, as a user that "
+			"can read the data directory.",
+			"Page checksums are verified while reading. The backup becomes visible at the very end, when "
+			"everything that it consists of is stored and the WAL from its start to its stop has arrived "
+			"in the repository (archive-timeout); a backup that was interrupted leaves nothing that can "
+			"be seen or restored.",
+			"SIGINT and SIGTERM stop it cleanly.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("The backup is stored and can be restored."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "The backup is stored, but pages of the cluster are damaged."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"Every night, with four threads:", "seawall backup --workers=4"},
+			{"Before a migration:", "seawall backup --label=before-migration"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-list seawall-push seawall-restore",
+	},
+	{
+		.command = SW_CMD_LIST,
+		.verb = "list",
+		.title = "seawall list",
+		.page = "seawall-list",
+		.synopsis = "",
+		.purpose = "list the backups in the repositories",
+		.paragraphs = PARAGRAPHS{
+			"Prints the cluster's backups, the oldest first: label, time, LSN range, size of the cluster, "
+			"size in the repository, duration and timeline.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("The list is complete, be it empty."), STATUS_FAILED, STATUS_USAGE, {NULL, NULL}},
+		.examples = TEXTS{
+			{"As JSON, for another program:", "seawall list --json"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-backup seawall-restore",
+	},
+	{
+		.command = SW_CMD_RESTORE,
+		.verb = "restore",
+		.title = "seawall restore",
+		.page = "seawall-restore",
+		.synopsis = "--pgdata DIR",
+		.also = "seawall-fetch --base BACKUP DIR",
+		.purpose = "restore a backup and prepare recovery to a target",
+		.paragraphs = PARAGRAPHS{
+			"Restores a backup into DIR, which must be empty or not exist, and writes what PostgreSQL "
+			"needs to recover to the target: start the server on DIR, and it fetches the WAL by itself. "
+			"At most one target is given; without one, recovery goes to the end of the WAL. Without "
+			"--backup, the newest backup that ends before the target on the right timeline is chosen, "
+			"and said.",
+			"Every page is verified against its hash as it is written. pg_control is written last, so "
+			"that a half-made restore cannot be started. A restore that was interrupted is resumed by "
+			"running it again with the same arguments.",
+			"Nothing is written outside the directories that are named. A cluster with tablespaces needs "
+			"--tablespace-map for each of them, or --tablespaces-in-place.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("DIR is ready to be started."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "The target cannot be reached with what is in the repository."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"To the moment before a mistake:",
+				"seawall restore --pgdata=/srv/pg/restored \\\n    --target-time='2026-11-20 14:31:00+01'"},
+			{"A new standby:", "seawall restore --pgdata=/srv/pg/standby --standby"},
+			{"With a tablespace elsewhere:",
+				"seawall restore --pgdata=/srv/pg/restored \\\n    --tablespace-map=/fast/ts1=/srv/ts1"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-fetch seawall-list",
+	},
+	{
+		.command = SW_CMD_CONFIG,
+		.verb = "config",
+		.title = "seawall config",
+		.page = "seawall-config",
+		.synopsis = "",
+		.purpose = "print the effective configuration and where each value comes from",
+		.paragraphs = PARAGRAPHS{
+			"Prints every option of the program, of the chosen cluster and of its repositories, with its "
+			"value and its origin: default, environment, command line, or the file and the line. Secrets "
+			"are shown as (hidden).",
+			"The whole file is verified, also the sections that are not chosen.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("The configuration has no mistakes."), STATUS_FAILED, STATUS_USAGE, {NULL, NULL}},
+		.examples = TEXTS{
+			{"What would the archiver use?", "sudo -u postgres seawall config"},
+			{"Only what somebody has set:",
+				"seawall config --json | jq '.options[] | select(.origin != \"default\")'"},
+			{NULL, NULL}},
+		.see_also = "seawall",
+	},
 };
 
 const struct sw_command_row *

@@ -7,11 +7,9 @@
 #include "config/table.h"
 
 struct sw_command_text {
-	const char *term; /* an exit status, an example's comment, a file */
-	const char *text;
+	const char *term; /* an exit status, or what an example is for */
+	const char *text; /* an example's may have lines */
 };
-
-#define SW_COMMAND_TEXTS 10
 
 struct sw_command_row {
 	enum sw_command command;
@@ -22,7 +20,7 @@ struct sw_command_row {
 	const char *also;     /* another synopsis, whole, or NULL */
 	const char *purpose;  /* a few words, lower case */
 	const char *const *paragraphs;        /* the description, up to NULL */
-	const struct sw_command_text *status; /* up to a NULL term, as are the others */
+	const struct sw_command_text *status; /* up to a NULL term */
 	const struct sw_command_text *examples;
 	const char *see_also; /* names of pages, separated by blanks */
 };

@@ -222,6 +222,26 @@ forget_pgdata(struct sw_config *config)
 /* ---- loading -------------------------------------------------------------- */
 
 static sw_rc
+load_defaults(struct sw_config *config, struct sw_error *err)
+{
+	for (unsigned i = 0; i < SW_OPTION_COUNT; i++) {
+		const struct sw_option_row *row = sw_table_row((enum sw_option)i);
+		struct sw_setting *setting = &config->defaults.of[i];
+		sw_rc rc;
+
+		if (row->preset == NULL)
+			continue;
+		rc = sw_parse_value(row, row->preset, &setting->value, err);
+		if (rc != SW_OK) {
+			sw_wrap(err, "default of %s", row->name);
+			return err->rc = rc == SW_CONFIG ? SW_BUG : rc;
+		}
+		setting->origin = SW_ORIGIN_DEFAULT;
+	}
+	return SW_OK;
+}
+
+static sw_rc
 load_file(struct sw_config *config, struct sw_error *err)
 {
 	const struct sw_setting *path = sw_settings_find(config, NULL, SW_OPT_CONFIG);
@@ -235,7 +255,7 @@ load_file(struct sw_config *config, struct sw_error *err)
 static sw_rc
 load(struct sw_config *config, int argc, char *const *argv, struct sw_error *err)
 {
-	sw_rc rc = sw_source_defaults(config, err);
+	sw_rc rc = load_defaults(config, err);
 
 	if (rc == SW_OK)
 		rc = sw_source_arguments(config, argc, argv, err);

@@ -1,5 +1,5 @@
 /*
- * source.h - the four places that options come from, each read into its own layer.
+ * source.h - the three places that options come from besides the defaults, each read into its own layer.
  *
  * SW_OK, SW_CONFIG, or SW_SYSTEM; what was read before a failure stays in the config, which
  * sw_config_free releases.
@@ -9,7 +9,6 @@
 
 #include "config/settings.h"
 
-sw_rc sw_source_defaults(struct sw_config *config, struct sw_error *err);
 sw_rc sw_source_arguments(struct sw_config *config, int argc, char *const *argv, struct sw_error *err);
 
 /* envp: as environ. */

@@ -4,20 +4,21 @@
 #include <string.h>
 
 static const struct sw_option_row rows[SW_OPTION_COUNT] = {
-#define OPTION(id_, name_, scope_, type_, preset_, minimum_, maximum_, words_, value_name_, commands_, brief_, more_) \
-	[SW_OPT_##id_] = {                                                                                         \
-		.option = SW_OPT_##id_,                                                                            \
-		.name = name_,                                                                                     \
-		.scope = SW_SCOPE_##scope_,                                                                        \
-		.type = SW_TYPE_##type_,                                                                           \
-		.preset = preset_,                                                                                 \
-		.minimum = minimum_,                                                                               \
-		.maximum = maximum_,                                                                               \
-		.words = words_,                                                                                   \
-		.value_name = value_name_,                                                                         \
-		.commands = (unsigned)(commands_),                                                                 \
-		.brief = brief_,                                                                                   \
-		.more = more_,                                                                                     \
+#define OPTION(id_, name_, scope_, type_, preset_, minimum_, maximum_, words_, value_name_, example_, commands_, brief_, more_) \
+	[SW_OPT_##id_] = {                                                                                      \
+		.option = SW_OPT_##id_,                                                                         \
+		.name = name_,                                                                                  \
+		.scope = SW_SCOPE_##scope_,                                                                     \
+		.type = SW_TYPE_##type_,                                                                        \
+		.preset = preset_,                                                                              \
+		.minimum = minimum_,                                                                            \
+		.maximum = maximum_,                                                                            \
+		.words = words_,                                                                                \
+		.value_name = value_name_,                                                                      \
+		.example = example_,                                                                            \
+		.commands = (unsigned)(commands_),                                                              \
+		.brief = brief_,                                                                                \
+		.more = more_,                                                                                  \
 	},
 #include "config/options.def"
 #undef OPTION
@@ -47,6 +48,16 @@ sw_table_variable(const struct sw_option_row *row, char buf[SW_TABLE_VARIABLE_LE
 		*p++ = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
 	*p = '\0';
 	return buf;
+}
+
+void
+sw_table_option_name(const char *name, size_t len, char buf[SW_TABLE_NAME_MAX + 1])
+{
+	size_t i;
+
+	for (i = 0; i < len && i < SW_TABLE_NAME_MAX; i++)
+		buf[i] = name[i] == '_' ? '-' : name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
+	buf[i] = '\0';
 }
 
 bool

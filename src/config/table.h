@@ -19,6 +19,7 @@ struct sw_option_row {
 	int64_t maximum;
 	const char *words;
 	const char *value_name;
+	const char *example; /* where the sample file has no default to show */
 	unsigned commands;
 	const char *brief;
 	const char *more;
@@ -32,6 +33,9 @@ const struct sw_option_row *sw_table_find(const char *name, size_t len);
 /* The environment's name of an option: SEAWALL_S3_REGION.  Returns buf. */
 #define SW_TABLE_VARIABLE_LEN (SW_TABLE_NAME_MAX + 9)
 char *sw_table_variable(const struct sw_option_row *row, char buf[SW_TABLE_VARIABLE_LEN]);
+
+/* "S3_REGION" as options are named: "s3-region"; cut to the longest name. */
+void sw_table_option_name(const char *name, size_t len, char buf[SW_TABLE_NAME_MAX + 1]);
 
 /* Whether configuration file and environment may set it. */
 bool sw_table_in_file(const struct sw_option_row *row);

@@ -367,7 +367,7 @@ struct line_stage {
 	char last[4096];              /* path or pack before */
 	struct sw_chunk_ref *chunks;
 	size_t chunk_max;
-	uint8_t frame[SW_INLINE_MAX * 2];
+	uint8_t frame[SW_OUTSIDE_MAX * 2];
 	bool failed_by_reader;        /* the error is the callback's, not the manifest's */
 };
 
@@ -438,7 +438,7 @@ parse_content(struct line_stage *s, const json_t *o, struct sw_entry *entry, str
 	if (frame == NULL)
 		return parse_chunks(s, json_object_get(o, "chunks"), entry, err);
 	len = from_base64(frame, s->frame, sizeof(s->frame) - 3);
-	if (len < 0 || entry->size > SW_INLINE_MAX)
+	if (len < 0 || entry->size > (entry->type == SW_ENTRY_OUTSIDE ? SW_OUTSIDE_MAX : SW_INLINE_MAX))
 		return sw_fail(err, SW_CORRUPT, "\"frame\" is malformed");
 	entry->frame = s->frame;
 	entry->frame_len = (size_t)len;

@@ -20,6 +20,7 @@
 
 #define SW_LABEL_MAX 41          /* with its NUL; [A-Za-z0-9_-] */
 #define SW_INLINE_MAX (16 * 1024) /* bytes of content of a file that the manifest carries itself */
+#define SW_OUTSIDE_MAX (128 * 1024) /* the same of a configuration file outside the data directory */
 #define SW_MANIFEST_HEAD_MAX 65536
 #define SW_MANIFEST_LINE_MAX (16 * 1024 * 1024)
 

@@ -1,9 +1,83 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "backup/take.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
+
+struct backup_progress {
+	struct sw_progress line;
+	int phase;
+};
+
+static void
+tick(void *ctx, const struct sw_take_progress *progress)
+{
+	struct backup_progress *p = ctx;
+	bool entered = (int)progress->phase != p->phase;
+
+	if (entered && progress->phase != SW_TAKE_COPYING)
+		sw_progress_end(&p->line);
+	p->phase = progress->phase;
+	if (entered && progress->phase == SW_TAKE_STARTING)
+		sw_log(SW_LOG_INFO, "waiting for the server's checkpoint");
+	else if (entered && progress->phase == SW_TAKE_WAITING_FOR_WAL)
+		sw_log(SW_LOG_INFO, "all files are stored; waiting for the backup's last WAL to be archived");
+	else if (progress->phase == SW_TAKE_COPYING)
+		sw_progress_show(&p->line, progress->done, progress->total);
+}
+
+static void
+print_json(const struct sw_manifest_header *h)
+{
+	char start[SW_LSN_LEN], stop[SW_LSN_LEN], started[SW_CLOCK_ISO_LEN], finished[SW_CLOCK_ISO_LEN];
+	SW_AUTO_JSON *object = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
+		"label", h->label, "cluster", h->cluster, "timeline", (json_int_t)h->timeline,
+		"start_lsn", sw_lsn_format(h->start, start), "stop_lsn", sw_lsn_format(h->stop, stop),
+		"started", sw_clock_iso(h->started_us, started),
+		"finished", sw_clock_iso(h->finished_us, finished),
+		"size", (json_int_t)h->size, "stored", (json_int_t)h->stored,
+		"entries", (json_int_t)h->entry_count, "damaged_pages", (json_int_t)h->damaged_pages);
+
+	json_dumpf(object, stdout, JSON_INDENT(2));
+	printf("\n");
+}
+
+static void
+print_text(const struct sw_manifest_header *h)
+{
+	char size[SW_PROGRESS_SIZE_LEN], stored[SW_PROGRESS_SIZE_LEN], duration[SW_PROGRESS_TIME_LEN];
+	char start[SW_LSN_LEN], stop[SW_LSN_LEN];
+
+	printf("backup %s: %s in %" PRIu64 " files and directories, %s stored, %s\n", h->label,
+		sw_progress_size(h->size, size), h->entry_count, sw_progress_size(h->stored, stored),
+		sw_progress_time((h->finished_us - h->started_us) / 1000000, duration));
+	printf("timeline %u, consistent from LSN %s (started at %s)\n", h->timeline,
+		sw_lsn_format(h->stop, stop), sw_lsn_format(h->start, start));
+}
 
 sw_rc
 sw_cmd_backup(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
-	(void)config;
-	(void)ret_status;
-	return sw_fail(err, SW_BUG, "not yet");
+	struct backup_progress progress = {.phase = -1};
+	struct sw_manifest_header header;
+	sw_rc rc;
+
+	sw_progress_init(&progress.line, config, "backup");
+	rc = sw_take(config, tick, &progress, &header, err);
+	sw_progress_end(&progress.line);
+	if (rc != SW_OK)
+		return rc;
+	if (sw_config_bool(config, SW_OPT_JSON))
+		print_json(&header);
+	else
+		print_text(&header);
+	if (header.damaged_pages > 0)
+		sw_log(SW_LOG_ERROR, "%" PRIu64 " pages have wrong checksums; the backup is kept, but the cluster is "
+			"damaged: see the warnings above", header.damaged_pages);
+	*ret_status = header.damaged_pages > 0 ? 3 : 0;
+	return SW_OK;
 }

@@ -26,7 +26,7 @@ use Time::HiRes qw(time sleep);
 
 our @EXPORT = qw(
 	directory path slurp spew append seed_file run run_ok seawall push_wal fetch_wal program spawn
-	wait_until versions build_has write_config is_one_line pg_client as_user_owner long_tests
+	wait_until versions build_has write_config new_site is_one_line pg_client as_user_owner long_tests
 );
 
 my $library = abs_path(dirname(__FILE__));
@@ -217,7 +217,13 @@ sub reap
 	return $result;
 }
 
-sub alive { my ($child) = @_; return kill 0, $child->{pid} }
+# Running still: neither gone nor waiting to be reaped.
+sub alive
+{
+	my ($child) = @_;
+	open my $fh, '<', "/proc/$child->{pid}/stat" or return 0;
+	return (<$fh> // '') !~ /\) [ZX] /;
+}
 
 # Run to the end.  Options as spawn, and timeout.
 sub run
@@ -381,6 +387,31 @@ END
 		else { remove_tree($directory, { safe => 0, error => \my $ignored }) }
 	}
 	$? = $status;
+}
+
+# --- a server, its repository and its configuration, ready to archive -----------------
+
+# new_site(NAME, kind => 'file' or 's3', gateway => G, proxy => P, settings => {of the repo},
+#     cluster => {options}, and what Cluster->new takes).
+# Returns {pg (running, archiving), repo, config, direct (a configuration without the proxy)}.
+sub new_site
+{
+	my ($name, %o) = @_;
+	my %cluster_options = map { $_ => $o{$_} } grep { exists $o{$_} } qw(version segment_mb wal_dir conf initdb checksums);
+	my $pg = SeawallTest::Cluster->new(name => "p$name", %cluster_options);
+	my $repo = SeawallTest::Repo->of_kind($o{kind} // 's3', "site-$name", $o{gateway});
+	my $options = {
+		pgdata => $pg->pgdata, 'pg-host' => $pg->sockets, 'pg-port' => 5432, 'pg-user' => 'postgres',
+		'archive-timeout' => '60s', %{ $o{cluster} // {} },
+	};
+	my $direct = write_config(path("$name-direct.conf"), seawall => { workers => 2 }, cluster => $options, repos => [$repo]);
+	my $faulty = SeawallTest::Repo->new(%$repo, proxy => $o{proxy}, settings => $o{settings});
+	my $config = write_config(path("$name.conf"), seawall => { workers => 2 }, cluster => $options, repos => [$faulty]);
+	$pg->archive_to($direct);
+	$pg->start;
+	my $r = seawall('init', { config => $direct });
+	die 'init: ' . describe($r) unless defined $r->{status} && $r->{status} == 0;
+	return { pg => $pg, repo => $repo, config => $config, direct => $direct };
 }
 
 # ======================================================================================

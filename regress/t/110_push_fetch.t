@@ -1,0 +1,330 @@
+# What seawall-push and seawall-fetch answer, and what they leave behind, on both kinds of store.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use SeawallTest;
+use Test::More;
+
+my $s3 = SeawallTest::Gateway->new;
+
+# A stopped cluster with real WAL: six complete segments of 1 MB, and what a promotion and a backup leave.
+my $pg = SeawallTest::Cluster->new(segment_mb => 1, conf => "wal_keep_size = '100MB'\n");
+$pg->start;
+my @segments = map {
+	$pg->sql("CREATE TABLE t$_ AS SELECT g, repeat('x', 50) FROM generate_series(1, 2000) g");
+	$pg->sql('SELECT pg_walfile_name(pg_switch_wal())');
+} 1 .. 6;
+$pg->stop;
+my $wal = $pg->pgdata . '/pg_wal';
+my $system_id = do {
+	my $text = run_ok('/usr/lib/postgresql/15/bin/pg_controldata', $pg->pgdata);
+	$text =~ /system identifier:\s+(\d+)/ ? $1 : die $text;
+};
+my $history = '00000002.history';
+my $backup_label = "$segments[0].00000028.backup";
+my $partial = "$segments[5].partial";
+spew("$wal/$history", "1\t0/3000000\tno recovery target specified\n");
+spew("$wal/$backup_label", "START WAL LOCATION: 0/2000028 (file $segments[0])\n");
+spew("$wal/$partial", slurp("$wal/$segments[5]"));
+
+# Another server's WAL under the same names.
+my $elsewhere = SeawallTest::make_dir(path('elsewhere'));
+{
+	my $bytes = slurp("$wal/$segments[0]");
+	substr($bytes, 100_000, 1) ^= "\x01";
+	spew("$elsewhere/$segments[0]", $bytes);
+}
+
+sub object { my ($file) = @_; return "main/$system_id/wal/" . substr($file, 0, 8) . "/$file.zst" }
+
+# The status of one run, in PostgreSQL's own circumstances: in the data directory, %p relative.
+my $last;
+sub status_of
+{
+	$last = shift;
+	return defined $last->{status} ? $last->{status} : "signal $last->{signal}";
+}
+sub push_status { my ($config, @arg) = @_; return status_of(push_wal(@arg, { config => $config, cwd => $pg->pgdata })) }
+sub fetch_status { my ($config, @arg) = @_; return status_of(fetch_wal(@arg, { config => $config, cwd => $pg->pgdata })) }
+
+my $to = 'pg_wal/RECOVERYXLOG';
+my $restored = $pg->pgdata . "/$to";
+sub nothing_left
+{
+	my ($name) = @_;
+	my @left = glob("$restored*");
+	is("@left", '', $name);
+	unlink @left;
+}
+sub refused
+{
+	my ($got, $want, $words, $name) = @_;
+	is($got, $want, $name) or diag SeawallTest::describe($last);
+	like($last->{err}, $words, '... and says why');
+	is_one_line($last->{err}, '... in one line');
+}
+
+sub config_of
+{
+	my ($name, $repo, %o) = @_;
+	return write_config(path("$name.conf"),
+		cluster => { pgdata => $pg->pgdata, 'fetch-hole-wait' => '300ms', %{ $o{cluster} // {} } },
+		repos => [ ref $repo eq 'ARRAY' ? @$repo : $repo ]);
+}
+
+# The same repository, with other options.
+sub variant
+{
+	my ($name, $repo, %settings) = @_;
+	my $other = SeawallTest::Repo->new(%$repo);
+	$other->{settings} = { 'store-deadline' => '500ms', 'store-connect-timeout' => '500ms', %settings };
+	return config_of($name, $other);
+}
+
+sub test_round_trip
+{
+	my ($kind, $repo, $config) = @_;
+	for my $file ($segments[0], $history, $backup_label, $partial)
+	{
+		is(push_status($config, "pg_wal/$file"), 0, "$kind: push of $file") or diag SeawallTest::describe($last);
+		is($last->{out}, '', '... prints nothing');
+		spew(path('object.zst'), $repo->get(object($file)));
+		is(run_ok('/usr/bin/zstd', '-dcq', path('object.zst')), slurp("$wal/$file"), '... and zstd -d gives it back');
+		is(push_status($config, "$wal/$file"), 0, '... a second push (absolute path) is success');
+		is(fetch_status($config, $file, $to), 0, '... fetch') or diag SeawallTest::describe($last);
+		ok(-e $restored && slurp($restored) eq slurp("$wal/$file"), '... gives the same bytes');
+		unlink $restored;
+		nothing_left('... and leaves nothing else');
+	}
+	is(fetch_status($config, $segments[3], $to), 1, "$kind: what is proved absent is 1");
+	nothing_left('... and nothing is there');
+	is(fetch_status($config, '00000009.history', $to), 1, "$kind: so is a history file");
+}
+
+sub test_usage
+{
+	my ($kind, $config) = @_;
+	my @case = (
+		[ [] ], [ [ 'a', 'b', 'c' ] ], [ [ '--nonsense', 'x', 'y' ], qr/nonsense/ ],
+		[ [ 'pg_wal/not-wal', $to ] ], [ [ '../../etc/passwd', $to ] ],
+		[ [ '--workers', 'two', 'a', 'b' ] ],
+	);
+	for my $case (@case)
+	{
+		my ($arg, $words) = @$case;
+		refused(push_status($config, @$arg), 1, $words // qr/./, "$kind: push @$arg");
+		refused(fetch_status($config, @$arg), 126, $words // qr/./, "$kind: fetch @$arg");
+	}
+	refused(fetch_status($config, $segments[0], 'no/such/dir/x'), 126, qr{no/such/dir}, "$kind: fetch to nowhere");
+	refused(push_status($config, "pg_wal/$segments[0]x"), 1, qr/./, "$kind: push of a name that is not WAL");
+	refused(push_status($config, 'pg_wal/0000000100000000000000FF'), 1, qr/No such file/, "$kind: push of a missing file");
+	refused(push_status("$config.none", "pg_wal/$segments[0]"), 1, qr/none/, "$kind: push without its configuration");
+	refused(fetch_status("$config.none", $segments[0], $to), 126, qr/none/, "$kind: fetch without its configuration");
+}
+
+sub test_conflict
+{
+	my ($kind, $repo, $config) = @_;
+	my $before = $repo->get(object($segments[0]));
+	refused(push_status($config, "$elsewhere/$segments[0]"), 1, qr/LSN 0\/\w+/, "$kind: another content is refused");
+	ok($repo->get(object($segments[0])) eq $before, '... and what is there stays');
+	is(fetch_status($config, $segments[0], $to), 0, '... and can be fetched');
+	unlink $restored;
+
+	my @racers = map { spawn(program('seawall-push'), '--config', $config, $_, { cwd => $pg->pgdata }) }
+		("pg_wal/$segments[1]") x 4;
+	is(join(' ', map { SeawallTest::reap($_)->{status} } @racers), '0 0 0 0', "$kind: four pushes of one file at once");
+	is(fetch_status($config, $segments[1], $to), 0, '... and it is whole');
+	ok(slurp($restored) eq slurp("$wal/$segments[1]"), '... and right');
+	unlink $restored;
+}
+
+sub test_hole
+{
+	my ($kind, $repo, $config) = @_;
+	is(push_status($config, "pg_wal/$segments[4]"), 0, "$kind: a later segment");
+	refused(fetch_status($config, $segments[2], $to), 126, qr/$segments[2].*hole/, "$kind: a hole is not the end of WAL");
+	nothing_left('... and nothing is there');
+	my $patient = config_of("patient-$kind", $repo, cluster => { 'fetch-hole-wait' => '20s' });
+	my $fetch = spawn(program('seawall-fetch'), '--config', $patient, $segments[2], $to, { cwd => $pg->pgdata });
+	Time::HiRes::sleep(0.5);
+	ok(SeawallTest::alive($fetch), "$kind: a hole is waited for");
+	push_status($config, "pg_wal/$segments[2]");
+	is(status_of(SeawallTest::reap($fetch, 20)), 0, '... until it is filled') or diag SeawallTest::describe($last);
+	unlink $restored;
+	$fetch = spawn(program('seawall-fetch'), '--config', $patient, $segments[3], $to, { cwd => $pg->pgdata });
+	Time::HiRes::sleep(0.5);
+	kill 'TERM', $fetch->{pid};
+	is(status_of(SeawallTest::reap($fetch, 20)), 'signal 15', "$kind: SIGTERM ends a fetch by the signal");
+	nothing_left('... and nothing is there');
+}
+
+sub test_damage
+{
+	my ($kind, $repo, $config) = @_;
+	my $name = object($segments[2]);
+	my $good = $repo->get($name);
+	my @case = (
+		[ 'a flipped bit in the middle', sub { my $b = $good; substr($b, length($b) / 2, 1) ^= "\x04"; $b } ],
+		[ 'a flipped bit at the start', sub { my $b = $good; substr($b, 2, 1) ^= "\x04"; $b } ],
+		[ 'a flipped bit in the checksum', sub { my $b = $good; substr($b, -1, 1) ^= "\x04"; $b } ],
+		[ 'a tail cut off', sub { substr $good, 0, length($good) - 10 } ],
+		[ 'half of it', sub { substr $good, 0, length($good) / 2 } ],
+		[ 'nothing in it', sub { '' } ],
+		[ 'something behind it', sub { "${good}x" } ],
+		[ 'garbage', sub { 'garbage' x 1000 } ],
+		[ 'another segment', sub { $repo->get(object($segments[0])) } ],
+	);
+	for my $case (@case)
+	{
+		my ($what, $make) = @$case;
+		$repo->replace($name, $make->());
+		refused(fetch_status($config, $segments[2], $to), 126, qr/$segments[2]/, "$kind: an object with $what");
+		nothing_left('... gives nothing');
+	}
+	spew($pg->pgdata . '/standby.signal', '');
+	is(fetch_status($config, $segments[2], $to), 1, "$kind: a standby goes on, it may stream it");
+	like($last->{err}, qr/error: .*$segments[2]/, '... but loudly');
+	unlink $pg->pgdata . '/standby.signal';
+	refused(push_status($config, "pg_wal/$segments[2]"), 1, qr/./, "$kind: pushing over a damaged object");
+	$repo->replace($name, $good);
+	is(fetch_status($config, $segments[2], $to), 0, "$kind: the mended object");
+	unlink $restored;
+}
+
+sub test_unreachable
+{
+	my ($kind, $repo) = @_;
+	my %how = $kind eq 'file'
+		? (
+			'a repository that is not there' => [ 'repo-url' => 'file:///nonexistent/repo' ],
+			'an empty directory' => [ 'repo-url' => 'file://' . SeawallTest::make_dir(path('empty')) ],
+		)
+		: (
+			'no server at the port' => [ 's3-endpoint' => 'http://127.0.0.1:1' ],
+			'no such host' => [ 's3-endpoint' => 'http://nowhere.invalid' ],
+			'a wrong secret' => [ 's3-secret-key' => 'x' ],
+			'an unknown key' => [ 's3-access-key' => 'NOBODY' ],
+			'a wrong bucket' => [ 'repo-url' => 's3://nobucket/x' ],
+			'a wrong prefix' => [ 'repo-url' => "s3://$repo->{bucket}/elsewhere" ],
+			'a wrong CA' => [ 's3-ca-file' => wrong_ca() ],
+			'a foreign key' => [
+				's3-access-key' => $s3->env('S3_OTHER_ACCESS_KEY'), 's3-secret-key' => $s3->env('S3_OTHER_SECRET_KEY')
+			],
+		);
+	for my $what (sort keys %how)
+	{
+		my $config = variant("bad-$kind", $repo, @{ $how{$what} });
+		refused(push_status($config, "pg_wal/$segments[5]"), 1, qr/./, "$kind: push, $what");
+		refused(fetch_status($config, $segments[0], $to), 126, qr/./, "$kind: fetch, $what");
+		unlike($last->{err}, qr/\Q@{[ $s3->env('S3_SECRET_KEY') ]}\E/, '... without telling the secret');
+		nothing_left('... and nothing is there');
+	}
+}
+
+sub wrong_ca
+{
+	my $file = path('wrong-ca.crt');
+	run_ok('/usr/bin/openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
+		'-keyout', path('wrong-ca.key'), '-out', $file, '-subj', '/CN=wrong', '-days', '2') unless -e $file;
+	return $file;
+}
+
+for my $kind (qw(file s3))
+{
+	my $repo = SeawallTest::Repo->of_kind($kind, 'push', $s3);
+	my $config = config_of($kind, $repo);
+	refused(push_status($config, "pg_wal/$segments[0]"), 1, qr/seawall init/, "$kind: push before init");
+	refused(fetch_status($config, $segments[0], $to), 126, qr/seawall init/, "$kind: fetch before init");
+	is(status_of(seawall('init', { config => $config })), 0, "$kind: init") or diag SeawallTest::describe($last);
+	test_round_trip($kind, $repo, $config);
+	test_usage($kind, $config);
+	test_conflict($kind, $repo, $config);
+	test_hole($kind, $repo, $config);
+	test_damage($kind, $repo, $config);
+	test_unreachable($kind, $repo);
+}
+
+# A bucket that keeps versions and refuses nothing: the oldest one counts.
+{
+	my $repo = SeawallTest::Repo->of_kind('s3', 'versioned', $s3, versioned => 1);
+	my $config = config_of('versioned', $repo);
+	is(status_of(seawall('init', { config => $config })), 0, 'versioned bucket: init') or diag SeawallTest::describe($last);
+	is(push_status($config, "pg_wal/$segments[0]"), 0, '... push') or diag SeawallTest::describe($last);
+	is(push_status($config, "pg_wal/$segments[0]"), 0, '... again');
+	refused(push_status($config, "$elsewhere/$segments[0]"), 1, qr/LSN/, '... another content is refused');
+	$repo->replace(object($segments[0]), 'a foreign hand');
+	is(fetch_status($config, $segments[0], $to), 0, '... and what came first is fetched') or diag SeawallTest::describe($last);
+	ok(slurp($restored) eq slurp("$wal/$segments[0]"), '... with its bytes');
+	unlink $restored;
+	$repo->remove(object($segments[0]));
+	is(fetch_status($config, $segments[0], $to), 0, '... even behind a delete marker') or diag SeawallTest::describe($last);
+	unlink $restored;
+}
+
+# Two repositories: 0 is said only for both.
+{
+	my $first = SeawallTest::Repo->of_kind('file', 'two', $s3);
+	my $second = SeawallTest::Repo->of_kind('s3', 'two', $s3);
+	my $both = config_of('both', [ $first, $second ]);
+	is(status_of(seawall('init', { config => $both })), 0, 'two repositories: init');
+	is(push_status($both, "pg_wal/$segments[0]"), 0, '... push');
+	ok($first->get(object($segments[0])) eq $second->get(object($segments[0])), '... the same object in both');
+	rename $first->{file}, "$first->{file}.away" or die;
+	refused(push_status($both, "pg_wal/$segments[1]"), 1, qr/repo-two/, '... one is away: push fails');
+	ok(fetch_status($both, $segments[0], $to) == 0 && -e $restored, '... fetch takes the other');
+	unlink $restored;
+	refused(fetch_status($both, $segments[3], $to), 126, qr/./, '... but proves nothing absent');
+	rename "$first->{file}.away", $first->{file} or die;
+	is(push_status($both, "pg_wal/$segments[1]"), 0, '... and when it is back, push succeeds');
+}
+
+# A standby waits for an outage to end, then says "not there".
+{
+	my $repo = SeawallTest::Repo->of_kind('s3', 'standby', $s3);
+	$repo->{settings} = { 's3-endpoint' => 'http://127.0.0.1:1', 'store-deadline' => '100ms' };
+	my $config = config_of('standby', $repo, cluster => { 'standby-outage-wait' => '2s' });
+	spew($pg->pgdata . '/standby.signal', '');
+	is(fetch_status($config, $segments[0], $to), 1, 'a standby in an outage');
+	cmp_ok($last->{seconds}, '>=', 2, '... after waiting');
+	like($last->{err}, qr/error: /, '... loudly');
+	unlink $pg->pgdata . '/standby.signal';
+}
+
+# A directory that may not be written or read.
+{
+	my $repo = SeawallTest::Repo->of_kind('file', 'readonly', $s3);
+	my $config = config_of('readonly', $repo);
+	seawall('init', { config => $config });
+	push_status($config, "pg_wal/$segments[0]");
+	run_ok('/bin/chmod', '-R', 'a-w', $repo->{file});
+	refused(push_status($config, "pg_wal/$segments[1]"), 1, qr/Permission denied/, 'a repository that is read-only');
+	is(fetch_status($config, $segments[0], $to), 0, '... can be fetched from');
+	unlink $restored;
+	run_ok('/bin/chmod', '-R', 'a-r', "$repo->{file}/main");
+	refused(fetch_status($config, $segments[0], $to), 126, qr/Permission denied/, 'an unreadable repository');
+	run_ok('/bin/chmod', '-R', 'u+rwX', $repo->{file});
+}
+
+# Every size that initdb allows.
+{
+	my $repo = SeawallTest::Repo->of_kind('s3', 'sizes', $s3);
+	for my $mb (map { 1 << $_ } 0 .. 10)
+	{
+		my $sized = SeawallTest::Cluster->new(name => "size$mb", segment_mb => $mb);
+		my $dir = $sized->pgdata;
+		my $config = write_config(path('size.conf'), cluster => { pgdata => $dir }, repos => [$repo]);
+		my $file = '000000010000000000000001';
+		my $done = status_of(seawall('init', '--upgrade', { config => $config }));
+		is($done, 0, "segments of $mb MB: init") or diag SeawallTest::describe($last);
+		is(status_of(push_wal("pg_wal/$file", { config => $config, cwd => $dir })), 0, '... push')
+			or diag SeawallTest::describe($last);
+		is(status_of(fetch_wal($file, 'pg_wal/RECOVERYXLOG', { config => $config, cwd => $dir })), 0, '... fetch')
+			or diag SeawallTest::describe($last);
+		is(status_of(run('/usr/bin/cmp', "$dir/pg_wal/$file", "$dir/pg_wal/RECOVERYXLOG")), 0, '... the same bytes');
+		SeawallTest::remove_tree($dir);
+	}
+}
+
+done_testing();

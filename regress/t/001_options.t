@@ -126,7 +126,8 @@ for my $command (@commands)
 	like($overall_page, qr/^\.It Xr seawall-$command 1$/m, "seawall(1) names $shown");
 }
 
-is_deeply([ sort slurp("$build/man/seawall.conf.5") =~ /^\.It Cm (\S+) No = /gm ], [ sort map { $_->{name} } @in_file ],
+my $file_page = slurp("$build/man/seawall.conf.5");
+is_deeply([ sort $file_page =~ /^\.It Cm (\S+) No = /gm ], [ sort map { $_->{name} } @in_file ],
 	"seawall.conf(5): the table's options");
 
 SKIP:

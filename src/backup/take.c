@@ -32,7 +32,8 @@ struct take {
 	struct sw_repository repo;
 	struct sw_scan scan;
 	struct sw_manifest_header header;
-	bool started;
+	bool started;        /* pg_backup_stop is owed */
+	bool manifest_tried; /* the backup may be visible */
 };
 
 static void
@@ -342,15 +343,35 @@ copy_between_start_and_stop(struct take *t, struct sw_error *err)
 	return rc == SW_OK ? stop_backup(t, err) : rc;
 }
 
+/* Packs that no manifest will name; the intent, which protects them, last. */
+static void
+delete_packs(struct take *t)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	size_t count = t->copy.pack_count;
+	char (*text)[SW_STORE_NAME_MAX] = calloc(count + 1, sizeof(*text));
+	const char **names = calloc(count + 1, sizeof(*names));
+
+	if (text != NULL && names != NULL) {
+		for (size_t i = 0; i < count; i++)
+			names[i] = sw_repository_name(&t->repo, text[i], "pack/%s", t->copy.packs[i].name);
+		names[count] = sw_repository_name(&t->repo, text[count], "intent/%s.json", t->header.label);
+		if (sw_store_delete(t->store, names, count + 1, &err) != SW_OK)
+			sw_log(SW_LOG_WARNING, "packs of the abandoned backup %s stay in the repository: %s",
+				t->header.label, err.text);
+	}
+	free(text);
+	free(names);
+}
+
 /* A stopped or failed backup must not stay open on the server. */
 static void
-abandon(struct take *t)
+stop_abandoned(struct take *t)
 {
 	struct sw_error ignored = SW_ERROR_INIT;
 	SW_AUTO_BUF label, map;
 	sw_lsn stop;
 
-	sw_interrupt_take();
 	if (!t->started)
 		return;
 	sw_buf_init(&label, BACKUP_LABEL_MAX);
@@ -358,6 +379,15 @@ abandon(struct take *t)
 	if (sw_pg_backup_stop(t->pg, &stop, &label, &map, &ignored) == SW_OK)
 		sw_log(SW_LOG_INFO, "backup %s abandoned: pg_backup_stop was called, nothing is visible",
 			t->header.label);
+}
+
+static void
+abandon(struct take *t)
+{
+	sw_interrupt_take();
+	stop_abandoned(t);
+	if (!t->manifest_tried)
+		delete_packs(t);
 }
 
 /* --- after ------------------------------------------------------------------------- */
@@ -605,6 +635,7 @@ take(struct take *t, struct sw_error *err)
 		judge_bad_pages(t);
 		rc = wait_for_wal(t, err);
 	}
+	t->manifest_tried = rc == SW_OK;
 	if (rc == SW_OK)
 		rc = put_manifest(t, err);
 	if (rc == SW_OK)

@@ -96,6 +96,15 @@ register_in(struct sw_store *store, const struct sw_config *config, struct sw_re
 	return sw_repository_register(store, sw_config_cluster(config), reg, err);
 }
 
+/* A bucket is made by its owner, with the policy that it needs; a directory by us. */
+static sw_rc
+make_root(const struct sw_store *store, struct sw_error *err)
+{
+	const char *url = sw_store_url(store);
+
+	return strncmp(url, "file://", 7) == 0 ? sw_file_make_dirs(url + 7, 0700, err) : SW_OK;
+}
+
 static sw_rc
 init_repository(const struct sw_config *config, unsigned repo, struct sw_registration *reg,
 	struct sw_error *err)
@@ -106,6 +115,8 @@ init_repository(const struct sw_config *config, unsigned repo, struct sw_registr
 	size_t count;
 	sw_rc rc = sw_store_open(config, repo, &store, err);
 
+	if (rc == SW_OK)
+		rc = make_root(store, err);
 	if (rc == SW_OK)
 		rc = sw_repository_list(store, cluster, known, SYSTEMS_MAX, &count, err);
 	if (rc != SW_OK)

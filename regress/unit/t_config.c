@@ -246,6 +246,8 @@ static const struct taken {
 		"cluster new-1 command line"},
 	{"a repository without a section", {SW_CMD_PUSH, "", {"SEAWALL_REPO_URL=file:///x"}, {NULL}}, "[repo main]", "repo-url",
 		"repo-url file:///x environment"},
+	{"a named repository without a section", {SW_CMD_PUSH, "[repo a]\n", {NULL}, {"--repo=b", "--repo-url=file:///x"}}, "[repo b]",
+		"repo-url", "repo-url file:///x command line"},
 	{"tests' variables", {SW_CMD_PUSH, "", {"SEAWALL_TEST_ANYTHING=", "SEAWALLED=x"}, {NULL}}, "[seawall]", "fast", "fast on default"},
 	{"a configured directory", {SW_CMD_BACKUP, "[cluster c]\npgdata = /srv/pg//\n", {NULL}, {NULL}}, "[cluster c]", "pgdata",
 		"pgdata /srv/pg FILE:2"},
@@ -326,6 +328,7 @@ static const struct value_case {
 	{SW_OPT_S3_REGION, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 0},
 	{SW_OPT_S3_REGION, "\xc0\xaf", -1},
 	{SW_OPT_S3_REGION, "\xed\xa0\x80", -1},
+	{SW_OPT_S3_REGION, "\xe0\x80\x80", -1},
 	{SW_OPT_S3_REGION, "\xe2\x82", -1},
 	{SW_OPT_S3_REGION, "a\tb", -1},
 };
@@ -343,6 +346,51 @@ test_values(void)
 			    sw_table_row(c->option)->name, c->text, c->number < 0 ? "refused" : "read"))
 			tap_note("%lld %s", (long long)value.number, err.text);
 		sw_parse_release(&value);
+	}
+}
+
+static void
+test_overflow(void)
+{
+	static const struct sw_option_row unlimited = {.name = "unlimited", .type = SW_TYPE_SIZE};
+	static const struct {
+		const char *text;
+		int64_t number; /* -1: refused */
+	} cases[] = {
+		{"9223372036854775807", INT64_MAX},
+		{"9223372036854775808", -1},
+		{"8388607TB", INT64_C(8388607) << 40},
+		{"8388608TB", -1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sw_value value = {0};
+		struct sw_error err = SW_ERROR_INIT;
+		sw_rc rc = sw_parse_value(&unlimited, cases[i].text, &value, &err);
+
+		tap_ok(cases[i].number < 0 ? rc == SW_CONFIG : rc == SW_OK && value.number == cases[i].number,
+			"without limits: %s", cases[i].text);
+		sw_parse_release(&value);
+	}
+}
+
+static void
+test_nearest(void)
+{
+	static const struct {
+		const char *name, *candidate;
+		int distance; /* -1: too far */
+	} cases[] = {
+		{"label", "label", 0}, {"lbael", "label", 1}, {"labe", "label", 1}, {"labell", "label", 1}, {"lable", "label", 1},
+		{"xabxl", "label", 2}, {"xxxel", "label", -1}, {"a", "b", -1}, {"", "b", -1}, {"fats", "fast", 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sw_nearest nearest = {.name = cases[i].name, .len = strlen(cases[i].name)};
+
+		sw_table_offer(&nearest, cases[i].candidate);
+		tap_is_int(nearest.best != NULL ? (int)nearest.distance : -1, cases[i].distance, "from \"%s\" to %s",
+			cases[i].name, cases[i].candidate);
 	}
 }
 
@@ -483,6 +531,8 @@ main(void)
 	test_refusals();
 	test_taken();
 	test_values();
+	test_overflow();
+	test_nearest();
 	test_limits();
 	test_arguments();
 	test_relative_path();

@@ -515,9 +515,9 @@ check_posix_files(struct target *t)
 	struct stat st;
 	SW_AUTO_BUF buf;
 
+	sw_buf_init(&buf, 100);
 	if (t->root == NULL)
 		return;
-	sw_buf_init(&buf, 100);
 	put_text(t->store, "px/a", "x", &err);
 	snprintf(path, sizeof(path), "%s/px/a", t->root);
 	tap_ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_nlink == 1,
@@ -619,9 +619,203 @@ run_posix(void)
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* --- s3 alone --- */
+
+static const char *
+setting(const char *name)
+{
+	char variable[64];
+	const char *value;
+
+	snprintf(variable, sizeof(variable), "SEAWALL_TEST_S3_%s", name);
+	value = getenv(variable);
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static struct sw_s3_params
+s3_params(void)
+{
+	return (struct sw_s3_params){
+		.bucket = setting("BUCKET"),
+		.prefix = setting("PREFIX"),
+		.endpoint = setting("ENDPOINT"),
+		.addressing = setting("VIRTUAL") != NULL ? SW_S3_VIRTUAL : SW_S3_PATH,
+		.ca_file = setting("CA_FILE"),
+		.verify_tls = true,
+		.resolve = setting("RESOLVE"),
+		.access_key = setting("ACCESS_KEY"),
+		.secret_key = setting("SECRET_KEY"),
+		.connect_timeout_ms = 10000,
+		.stall_timeout_ms = 30000,
+	};
+}
+
+/* What get says with these parameters. */
+static sw_rc
+try_params(const struct sw_s3_params *params, struct sw_error *err)
+{
+	struct sw_store *store;
+	SW_AUTO_BUF buf;
+	sw_rc rc;
+
+	sw_buf_init(&buf, 100);
+	rc = sw_s3_open(params, &store, err);
+	if (rc != SW_OK)
+		return rc;
+	rc = sw_store_get_buf(store, "twice/a", 0, 0, &buf, err);
+	sw_store_free(store);
+	return rc;
+}
+
+static void
+check_refusals(const char *label)
+{
+	struct sw_s3_params p = s3_params();
+	struct sw_error err = SW_ERROR_INIT;
+
+	tap_is(kind(try_params(&p, &err), &err), "ok", "%s: the parameters work", label);
+	p.access_key = setting("OTHER_ACCESS_KEY");
+	p.secret_key = setting("OTHER_SECRET_KEY");
+	tap_is(kind(try_params(&p, &err), &err), "denied", "%s: another's key", label);
+	tap_ok(strstr(err.text, "AccessDenied") != NULL && strstr(err.text, "HTTP 403") != NULL &&
+		strstr(err.text, "(request tx") != NULL && strstr(err.text, setting("BUCKET")) != NULL &&
+		strstr(err.text, "twice/a") != NULL && strstr(err.hint, "s3:ListBucket") != NULL,
+		"%s: code, status, request, bucket, key and a hint", label);
+	p.secret_key = "wrongsecretwrongsecret";
+	tap_is(kind(try_params(&p, &err), &err), "denied", "%s: a wrong secret", label);
+	tap_ok(strstr(err.text, "SignatureDoesNotMatch") != NULL && strstr(err.text, "wrongsecret") == NULL,
+		"%s: is named, and not shown", label);
+	p.access_key = "UNKNOWNKEY";
+	tap_is(kind(try_params(&p, &err), &err), "denied", "%s: an unknown key", label);
+	p = s3_params();
+	p.endpoint = "http://127.0.0.1:1";
+	p.addressing = SW_S3_PATH;
+	tap_is(kind(try_params(&p, &err), &err), "transient", "%s: no connection", label);
+	p.endpoint = "http://nowhere.invalid";
+	tap_is(kind(try_params(&p, &err), &err), "transient", "%s: an unknown host", label);
+	tap_ok(strstr(err.hint, "s3-endpoint") != NULL, "%s: with a hint", label);
+	p.endpoint = "127.0.0.1:1";
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: an endpoint without scheme", label);
+}
+
+static void
+check_tls(const char *label)
+{
+	struct sw_s3_params p = s3_params();
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (p.ca_file == NULL)
+		return;
+	p.ca_file = NULL;
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: an authority that nobody knows", label);
+	tap_ok(strstr(err.hint, "s3-ca-file") != NULL, "%s: the hint names s3-ca-file", label);
+	p.ca_file = "/nonexistent.pem";
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: a CA file that is not there", label);
+	p.ca_file = setting("WRONG_CA_FILE");
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: the wrong CA file", label);
+	tap_ok(strstr(err.hint, p.ca_file) != NULL, "%s: the hint names it", label);
+	p.verify_tls = false;
+	tap_is(kind(try_params(&p, &err), &err), "ok", "%s: unless nothing is verified", label);
+	p = s3_params();
+	p.endpoint = setting("HTTPS_ON_HTTP");
+	p.addressing = SW_S3_PATH;
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: TLS to a port that has none", label);
+}
+
+static void
+check_clock(const char *label)
+{
+	struct sw_s3_params p = s3_params();
+	struct sw_error err = SW_ERROR_INIT;
+
+	sw_clock_set((int64_t)1700000000 * 1000000);
+	tap_is(kind(try_params(&p, &err), &err), "configuration", "%s: a wrong clock", label);
+	sw_clock_set(-1);
+	tap_ok(strstr(err.text, "2023-11-14T22:13:20") != NULL && strstr(err.text, " GMT") != NULL,
+		"%s: both times are in the text", label);
+}
+
+/* A bucket that keeps versions and does not refuse a second put. */
+static void
+check_oldest(struct target *t)
+{
+	const struct sw_store_traits blind = {.put_if_absent = true};
+	const struct sw_store_traits enforcing = {.put_if_absent = true, .versioned = true};
+	struct sw_store_info info = {0};
+	struct sw_store *other = NULL;
+	struct sw_error err = SW_ERROR_INIT;
+	SW_AUTO_BUF buf;
+
+	sw_buf_init(&buf, 100);
+	if (!t->versioned || t->enforces)
+		return;
+	tap_is(kind(sw_store_clone(t->store, &other, &err), &err), "ok", "%s: clone", t->label);
+	put_text(t->store, "old/a", "the oldest", &err);
+	sw_store_set_traits(other, &blind);
+	tap_is(kind(put_text(other, "old/a", "younger", &err), &err), "ok", "%s: the bucket takes a second version",
+		t->label);
+	tap_ok(holds(other, "old/a", "younger", 7), "%s: which others see", t->label);
+	tap_ok(holds(t->store, "old/a", "the oldest", 10), "%s: the oldest version is the truth", t->label);
+	tap_ok(sw_store_head(t->store, "old/a", &info, &err) == SW_OK && info.size == 10 &&
+		llabs(info.modified_us - sw_clock_now_us()) < 600000000LL, "%s: for head too", t->label);
+	tap_is(kind(sw_store_get_buf(t->store, "old/a", 4, 3, &buf, &err), &err), "ok", "%s: and ranges",
+		t->label);
+	tap_is((const char *)buf.data, "old", "%s: of the oldest", t->label);
+	tap_is(kind(put_text(t->store, "old/a", "younger", &err), &err), "conflict",
+		"%s: what only a later version holds is a conflict", t->label);
+	tap_is(kind(put_text(t->store, "old/a", "the oldest", &err), &err), "ok",
+		"%s: what the oldest holds is success", t->label);
+	put_text(t->store, "old/a.b", "longer name", &err);
+	tap_ok(holds(t->store, "old/a", "the oldest", 10), "%s: longer names are others", t->label);
+
+	sw_store_delete(t->store, &(const char *){"old/a"}, 1, &err);
+	sw_store_set_traits(other, &enforcing);
+	tap_is(kind(sw_store_get_buf(other, "old/a", 0, 0, &buf, &err), &err), "corrupt",
+		"%s: a delete marker is not absence", t->label);
+	tap_ok(strstr(err.text, "delete marker") != NULL, "%s: and is named", t->label);
+	tap_is(kind(sw_store_head(other, "old/a", &info, &err), &err), "corrupt", "%s: nor for head", t->label);
+	tap_is(kind(sw_store_get_buf(other, "old/none", 0, 0, &buf, &err), &err), "not found",
+		"%s: real absence is", t->label);
+	sw_store_free(other);
+}
+
+static void
+run_s3(void)
+{
+	struct sw_s3_params params = s3_params();
+	struct sw_store_traits traits = {
+		.put_if_absent = setting("VERSIONED") == NULL,
+		.versioned = setting("VERSIONED") != NULL,
+	};
+	struct target t = {
+		.label = setting("LABEL"),
+		.enforces = traits.put_if_absent,
+		.versioned = traits.versioned,
+	};
+	struct sw_error err = SW_ERROR_INIT;
+
+	tap_is(kind(sw_s3_open(&params, &t.store, &err), &err), "ok", "%s: open", t.label);
+	if (t.store == NULL)
+		return;
+	sw_store_set_traits(t.store, &traits);
+	params.bucket = "no-such-bucket";
+	params.addressing = SW_S3_PATH;
+	tap_is(kind(sw_s3_open(&params, &t.missing, &err), &err), "ok", "%s: open a missing bucket", t.label);
+	run_checks(&t);
+	check_oldest(&t);
+	check_refusals(t.label);
+	check_tls(t.label);
+	check_clock(t.label);
+	sw_store_free(t.store);
+	sw_store_free(t.missing);
+}
+
 int
 main(void)
 {
-	run_posix();
+	if (setting("ENDPOINT") != NULL)
+		run_s3();
+	else
+		run_posix();
 	return tap_done();
 }

@@ -1,5 +1,6 @@
 /*
- * With a path: print the fields of that pg_control as name=value lines (for 020_pg.t).
+ * With a data directory: print the fields of its pg_control as name=value lines, and how many of the
+ * pg_filenode.map files named behind it are right (for 020_pg.t).
  * Without: unit tests.  The module itself is included, so that the CRC's table form is tested on any machine.
  */
 #include "pg/control.c"
@@ -16,18 +17,36 @@
 	X(max_connections) X(max_worker_processes) X(max_wal_senders) X(max_prepared_xacts) \
 	X(max_locks_per_xact)
 
-static int
-print_control(const char *pgdata)
+static bool
+relmap_file_ok(const char *path)
 {
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_buf buf;
+	bool ok;
+
+	if (sw_file_read(path, 8192, &buf, &err) != SW_OK)
+		return false;
+	ok = sw_relmap_ok(buf.data, buf.len);
+	sw_buf_release(&buf);
+	return ok;
+}
+
+static int
+print_control(int argc, char **argv)
+{
+	int maps = 0;
 	struct sw_error err = SW_ERROR_INIT;
 	struct sw_control c;
 
-	if (sw_control_read(pgdata, &c, NULL, &err) != SW_OK) {
+	if (sw_control_read(argv[1], &c, NULL, &err) != SW_OK) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
 #define PRINT(field) printf(#field "=%" PRIu64 "\n", (uint64_t)c.field);
 	FIELDS(PRINT)
+	for (int i = 2; i < argc; i++)
+		maps += relmap_file_ok(argv[i]);
+	printf("relmaps=%d\n", maps);
 	return 0;
 }
 
@@ -303,7 +322,7 @@ int
 main(int argc, char **argv)
 {
 	if (argc > 1)
-		return print_control(argv[1]);
+		return print_control(argc, argv);
 	test_crc();
 	test_versions();
 	test_impossible_values();

@@ -1,3 +1,6 @@
+/*
+ * With a timeline and a history file: print the entries (for 020_pg.t).  Without: unit tests.
+ */
 #include "pg/timeline.h"
 
 #include <stdio.h>
@@ -5,6 +8,7 @@
 #include <string.h>
 
 #include "../tap.h"
+#include "base/file.h"
 
 /* The text without a NUL behind it, so that reading too far shows under a sanitizer. */
 static sw_rc
@@ -43,6 +47,41 @@ static const struct {
 };
 
 static void
+describe(const struct sw_timeline_history *history, char *text, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < history->count && len < size; i++) {
+		const struct sw_timeline_entry *e = &history->entries[i];
+
+		len += (size_t)snprintf(text + len, size - len, "%s%u:%llx-%llx", i > 0 ? " " : "", e->timeline,
+			(unsigned long long)e->begin, (unsigned long long)e->end);
+	}
+}
+
+static int
+print_history(const char *timeline, const char *path)
+{
+	struct sw_timeline_history history;
+	struct sw_error err = SW_ERROR_INIT;
+	char text[512] = "";
+	struct sw_buf buf;
+	sw_rc rc = sw_file_read(path, 1 << 20, &buf, &err);
+
+	if (rc == SW_OK)
+		rc = sw_timeline_history_parse((uint32_t)atoi(timeline), (char *)buf.data, buf.len, &history, &err);
+	if (rc != SW_OK) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	describe(&history, text, sizeof(text));
+	puts(text);
+	sw_timeline_history_release(&history);
+	sw_buf_release(&buf);
+	return 0;
+}
+
+static void
 test_good(void)
 {
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -57,13 +96,7 @@ test_good(void)
 			tap_note("%s", err.text);
 			continue;
 		}
-		for (size_t k = 0; k < history.count; k++) {
-			const struct sw_timeline_entry *e = &history.entries[k];
-			size_t len = strlen(text);
-
-			snprintf(text + len, sizeof(text) - len, "%s%u:%llx-%llx", k > 0 ? " " : "", e->timeline,
-				(unsigned long long)e->begin, (unsigned long long)e->end);
-		}
+		describe(&history, text, sizeof(text));
 		tap_is(text, good[i].want, "entries: %s", good[i].name);
 		sw_timeline_history_release(&history);
 	}
@@ -159,8 +192,10 @@ test_lookup(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 3)
+		return print_history(argv[1], argv[2]);
 	test_good();
 	test_bad();
 	test_limit();

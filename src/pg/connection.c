@@ -164,6 +164,21 @@ fail_connect(PGconn *conn, struct sw_error *err)
 	return err->rc;
 }
 
+/*
+ * Failed in the first step: before anything was tried because of an option (PGSSLMODE, a service file, a port), or
+ * trying, when the text says so.  Texts are English, because no program here calls setlocale.
+ */
+static sw_rc
+fail_start(PGconn *conn, struct sw_error *err)
+{
+	const char *text = PQerrorMessage(conn);
+
+	if (strncmp(text, "connection to server", 20) == 0 || strncmp(text, "could not translate", 19) == 0)
+		return fail_connect(conn, err);
+	sw_fail(err, SW_CONFIG, "connecting to PostgreSQL: %s", text);
+	return sw_hint(err, "look at the pg-* options and libpq's environment (PG…)");
+}
+
 /* libpq does not watch connect_timeout itself when it is polled. */
 static int64_t
 connect_timeout_ms(PGconn *conn)
@@ -391,19 +406,21 @@ sw_pg_query(struct sw_pg *pg, const char *sql, int columns, sw_pg_row each, void
 
 /* --- the session ------------------------------------------------------------------ */
 
-/* A backup's session is idle for hours: no timeout of the database or role may end it. */
+/* A backup's session is idle for hours: no time-out of the database or role may end it. */
+#define SESSION \
+	"SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)," \
+	" pg_catalog.set_config('statement_timeout', '0', false)," \
+	" pg_catalog.set_config('lock_timeout', '0', false)," \
+	" pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)," \
+	" pg_catalog.set_config('idle_session_timeout', '0', false)"
+
 static sw_rc
 prepare_session(struct sw_pg *pg, struct sw_error *err)
 {
-	sw_rc rc = sw_pg_query(pg, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)", 1,
-		ignore_row, NULL, err);
-
-	if (rc != SW_OK)
-		return rc;
-	return sw_pg_query(pg,
-		"SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', "
-		"'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', "
-		"'transaction_timeout')", 1, ignore_row, NULL, err);
+	if (PQserverVersion(pg->conn) >= 170000)
+		return sw_pg_query(pg, SESSION ", pg_catalog.set_config('transaction_timeout', '0', false)", 6,
+			ignore_row, NULL, err);
+	return sw_pg_query(pg, SESSION, 5, ignore_row, NULL, err);
 }
 
 sw_rc
@@ -416,7 +433,7 @@ sw_pg_connect(const struct sw_config *config, struct sw_pg **ret_pg, struct sw_e
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	rc = start_connection(config, &pg->conn, err);
 	if (rc == SW_OK && PQstatus(pg->conn) == CONNECTION_BAD)
-		rc = sw_fail(err, SW_CONFIG, "%s", PQerrorMessage(pg->conn));
+		rc = fail_start(pg->conn, err);
 	if (rc == SW_OK)
 		rc = wait_connected(pg->conn, err);
 	if (rc == SW_OK && PQserverVersion(pg->conn) < 140000)

@@ -372,10 +372,10 @@ stop_abandoned(struct take *t)
 	SW_AUTO_BUF label, map;
 	sw_lsn stop;
 
-	if (!t->started)
-		return;
 	sw_buf_init(&label, BACKUP_LABEL_MAX);
 	sw_buf_init(&map, 16 * 1024 * 1024);
+	if (!t->started)
+		return;
 	if (sw_pg_backup_stop(t->pg, &stop, &label, &map, &ignored) == SW_OK)
 		sw_log(SW_LOG_INFO, "backup %s abandoned: pg_backup_stop was called, nothing is visible",
 			t->header.label);

@@ -9,20 +9,20 @@
 #include "cli/cli.h"
 
 static const struct verb {
-	const char *name;
 	enum sw_command command;
 	sw_cli_verb run;
 } verbs[] = {
-	{"init", SW_CMD_INIT, sw_cmd_init},
-	{"check", SW_CMD_CHECK, sw_cmd_check},
-	{"backup", SW_CMD_BACKUP, sw_cmd_backup},
-	{"list", SW_CMD_LIST, sw_cmd_list},
-	{"restore", SW_CMD_RESTORE, sw_cmd_restore},
-	{"config", SW_CMD_CONFIG, sw_cmd_config},
+	{SW_CMD_INIT, sw_cmd_init},
+	{SW_CMD_CHECK, sw_cmd_check},
+	{SW_CMD_BACKUP, sw_cmd_backup},
+	{SW_CMD_LIST, sw_cmd_list},
+	{SW_CMD_RESTORE, sw_cmd_restore},
+	{SW_CMD_CONFIG, sw_cmd_config},
 };
 
 static sw_rc
-run_verb(const struct verb *verb, int argc, char **argv, int *ret_status, struct sw_error *err)
+run_verb(const struct verb *verb, const char *name, int argc, char **argv, int *ret_status,
+	struct sw_error *err)
 {
 	struct sw_config *config = NULL;
 	sw_rc rc = sw_config_load(verb->command, argc, argv, &config, err);
@@ -34,7 +34,7 @@ run_verb(const struct verb *verb, int argc, char **argv, int *ret_status, struct
 		if (sw_config_arg_count(config) > 0) {
 			rc = sw_fail(err, SW_CONFIG, "\"%s\" is one argument too many",
 				sw_config_arg(config, 0));
-			sw_hint(err, "see 'seawall %s --help'", verb->name);
+			sw_hint(err, "see 'seawall %s --help'", name);
 		} else {
 			rc = verb->run(config, ret_status, err);
 		}
@@ -47,6 +47,8 @@ static sw_rc
 run(int argc, char **argv, int *ret_status, struct sw_error *err)
 {
 	const char *name = argc > 1 ? argv[1] : "--help";
+	enum sw_command command;
+	sw_rc rc;
 
 	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
 		sw_config_help(0, argc > 1 ? stdout : stderr);
@@ -57,11 +59,11 @@ run(int argc, char **argv, int *ret_status, struct sw_error *err)
 		printf("seawall (Seawall) %s\n", PACKAGE_VERSION);
 		return SW_OK;
 	}
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (strcmp(name, verbs[i].name) == 0)
-			return run_verb(&verbs[i], argc - 2, argv + 2, ret_status, err);
-	sw_fail(err, SW_CONFIG, "there is no command \"%s\"", name);
-	return sw_hint(err, "see 'seawall --help'");
+	rc = sw_config_verb(name, &command, err);
+	for (size_t i = 0; rc == SW_OK && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (verbs[i].command == command)
+			return run_verb(&verbs[i], name, argc - 2, argv + 2, ret_status, err);
+	return rc;
 }
 
 int

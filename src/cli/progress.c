@@ -102,5 +102,4 @@ sw_progress_end(struct sw_progress *p)
 	if (p->line_open)
 		fputs("\r\033[K", stderr);
 	p->line_open = false;
-	p->mode = SW_PROGRESS_OFF;
 }

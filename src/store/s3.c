@@ -524,9 +524,9 @@ probe_cleanup(struct sw_s3 *s3, const char *name, bool versioned, struct sw_erro
 	SW_AUTO_S3_ANSWER answer;
 	sw_rc rc = SW_OK;
 
+	sw_s3_answer_init(&answer);
 	if (!versioned)
 		return s3_delete(&s3->store, &name, 1, err);
-	sw_s3_answer_init(&answer);
 	/* two versions at most */
 	for (int i = 0; i < 2 && rc == SW_OK && oldest.found; i++) {
 		rc = sw_s3_find_oldest(s3, name, &oldest, err);

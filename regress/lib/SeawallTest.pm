@@ -303,12 +303,14 @@ sub seawall { return run_program('seawall', @_) }
 sub push_wal { return run_program('seawall-push', @_) }
 sub fetch_wal { return run_program('seawall-fetch', @_) }
 
-# The promise about messages: one line of words on standard error (warnings apart).
+# The promise about messages: every line says who speaks, and exactly one is the error.
 sub is_one_line
 {
 	my ($text, $name) = @_;
-	my @lines = grep { !/^\S+: (warning|note|info): / && !/^\s+hint: /i } split /\n/, $text;
-	is(scalar @lines, 1, $name) or diag $text;
+	my @lines = split /\n/, $text;
+	my $errors = grep { /^seawall\S*: error: / } @lines;
+	my @strange = grep { !/^seawall\S*: / } @lines;
+	ok($errors == 1 && !@strange, $name) or diag $text;
 	return;
 }
 
@@ -332,7 +334,9 @@ sub write_config
 		$section->('repo ' . ($n == 0 ? 'main' : "r$n"), $repo->settings);
 		$n++;
 	}
-	return spew($file, $text);
+	spew($file, $text);
+	chmod 0600, $file or die "chmod $file: $!";
+	return $file;
 }
 
 # --- PostgreSQL versions --------------------------------------------------------------

@@ -79,7 +79,14 @@ sub end_to_end
 	my ($version, $kind) = @_;
 	my $name = "$version$kind";
 	my ($pg, $repo, $config) = make_primary($version, $kind, $name);
-	succeeds('check', seawall('check', { config => $config }));
+	my $wrong = seawall('check', { config => $config });
+	is($wrong->{status}, 3, 'check: fsync is off, which is wrong') or diag SeawallTest::describe($wrong);
+	like($wrong->{out}, qr/fsync = on/, '... and it says what to write');
+	$pg->sql('ALTER SYSTEM SET fsync = on');
+	$pg->reload;
+	succeeds('check: the whole loop', seawall('check', { config => $config }));
+	$pg->sql('ALTER SYSTEM RESET fsync');
+	$pg->reload;
 
 	my $load = SeawallTest::spawn($pg->pgbench_command('-n', '-c', 2, '-R', 400, '-T', 600));
 	my $backup = succeeds('backup under load', seawall('backup', '--label', 'first', { config => $config }));

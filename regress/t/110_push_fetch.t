@@ -302,7 +302,7 @@ for my $kind (qw(file s3))
 	refused(push_status($config, "pg_wal/$segments[1]"), 1, qr/Permission denied/, 'a repository that is read-only');
 	is(fetch_status($config, $segments[0], $to), 0, '... can be fetched from');
 	unlink $restored;
-	run_ok('/bin/chmod', '-R', 'a-r', "$repo->{file}/main");
+	run_ok('/usr/bin/find', "$repo->{file}/main", '-type', 'f', '-exec', 'chmod', 'a-r', '{}', '+');
 	refused(fetch_status($config, $segments[0], $to), 126, qr/Permission denied/, 'an unreadable repository');
 	run_ok('/bin/chmod', '-R', 'u+rwX', $repo->{file});
 }
@@ -315,7 +315,7 @@ for my $kind (qw(file s3))
 		my $sized = SeawallTest::Cluster->new(name => "size$mb", segment_mb => $mb);
 		my $dir = $sized->pgdata;
 		my $config = write_config(path('size.conf'), cluster => { pgdata => $dir }, repos => [$repo]);
-		my $file = '000000010000000000000001';
+		my ($file) = map { m{/([0-9A-F]{24})$} } glob("$dir/pg_wal/*");
 		my $done = status_of(seawall('init', '--upgrade', { config => $config }));
 		is($done, 0, "segments of $mb MB: init") or diag SeawallTest::describe($last);
 		is(status_of(push_wal("pg_wal/$file", { config => $config, cwd => $dir })), 0, '... push')

@@ -103,7 +103,7 @@ for my $case (
 	[ '503', 'status 503', qr/SlowDown.*faultproxy-\d|faultproxy-\d.*SlowDown/ ],
 	[ 'a reset of every request', 'method=PUT reset-request 50', qr/./, 'push' ],
 	[ 'a hanging server', 'hang', qr/./ ],
-	[ 'an answer that is always cut short', 'method=GET key=/wal/ cut 400', qr/./, 'fetch' ],
+	[ 'an answer that never has a body', 'method=GET key=/wal/ cut 0', qr/./, 'fetch' ],
 	[ 'an answer that is always damaged', 'method=GET key=/wal/ flip 300', qr/./, 'fetch' ],
 	[ 'an upload that is always damaged', 'method=PUT flip-request 200', qr/XAmzContentSHA256Mismatch|SHA/i, 'push' ],
 	[ 'denied', 'status 403 code=AccessDenied', qr/AccessDenied/ ],

@@ -87,6 +87,7 @@ sub every_step
 		my ($step) = @_;
 		ok(!-e $to, "fetch killed at request $step: nothing is at %p");
 	}, 20);
+	unlink $to;   # the last of these was not killed
 	$proxy->rule('method=GET key=/wal/ hang-response 200');
 	my $child = SeawallTest::spawn(program('seawall-fetch'), $file, $to, { cwd => $pg->pgdata, env => { SEAWALL_CONFIG => $config } });
 	SeawallTest::wait_until('half of it', sub { $proxy->faulted });

@@ -15,6 +15,7 @@ $pg->pgbench('-i', '-q', '-s', 5);
 
 my $others = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()};
 
+my $serial = 0;
 for my $signal (qw(INT TERM))
 {
 	# In the checkpoint, in the middle of the packs, and while the last WAL is waited for.
@@ -22,10 +23,11 @@ for my $signal (qw(INT TERM))
 		[ 'before the manifest', 'method=PUT key=manifest hang' ])
 	{
 		my ($when, $rule) = @$moment;
+		my $label = 'stopped' . ++$serial;
 		$proxy->clear;
 		$proxy->rule($rule);
-		my $child = SeawallTest::spawn(program('seawall'), 'backup', '--label', 'stopped', { env => { SEAWALL_CONFIG => $config } });
-		SeawallTest::wait_until('the moment', sub { $proxy->faulted }, 60);
+		my $child = SeawallTest::spawn(program('seawall'), 'backup', '--label', $label, { env => { SEAWALL_CONFIG => $config } });
+		SeawallTest::wait_until('the moment', sub { $proxy->faulted || !SeawallTest::alive($child) }, 60);
 		kill $signal, $child->{pid};
 		my $start = time;
 		my $r = SeawallTest::reap($child, 30);
@@ -36,8 +38,8 @@ for my $signal (qw(INT TERM))
 		$proxy->clear;
 		$pg->wait_for_sql($others, '0', 10);
 		pass('... no session is left in the server');
-		is(scalar(grep { /manifest/ } $repo->names), 0, '... no backup is visible');
-		unlike(seawall('list', { config => $config })->{out}, qr/\bstopped\b/, '... or listed');
+		is(scalar(grep { m{/manifest\.zst$} } $repo->names), 0, '... no backup is visible');
+		unlike(seawall('list', { config => $config })->{out}, qr/\b$label\b/, '... or listed');
 	}
 }
 my $r = seawall('backup', '--label', 'whole', { config => $config });

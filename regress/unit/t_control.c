@@ -91,10 +91,9 @@ put_u64(uint8_t *p, size_t at, uint64_t value)
 static void
 seal(uint8_t *p)
 {
-	const struct control_layout *layout = find_layout(get_u32(p, AT_CONTROL_VERSION));
+	size_t crc_at = get_u32(p, AT_CONTROL_VERSION) == 1800 ? 292 : 288;
 
-	if (layout != NULL)
-		put_u32(p, layout->crc_at, sw_crc32c(0, p, layout->crc_at));
+	put_u32(p, crc_at, sw_crc32c(0, p, crc_at));
 }
 
 /* A control file that is right; exactly as long as the contract asks, for the sanitizer. */
@@ -147,6 +146,9 @@ test_versions(void)
 		sw_rc rc = sw_control_parse(p, CONTROL_DATA_LEN, &c, &err);
 
 		tap_is_int(rc, cases[i].rc, "control version %u", cases[i].version);
+		if (rc == SW_CONFIG)
+			tap_ok((strstr(err.text, "byte order") != NULL) == (cases[i].version > 10000) &&
+				strstr(err.hint, "14 to 18") != NULL, "%s", err.text);
 		tap_is_int(c.major, rc == SW_OK ? cases[i].major : 99, "major of catalog %u", cases[i].catalog);
 		if (rc == SW_OK)
 			tap_ok(c.system_identifier == UINT64_C(7710210849754627466) && c.timeline == 3 &&

@@ -120,6 +120,7 @@ static const struct {
 	{"ancestor 0", 2, TEXT("0\t0/10\ta\n")},
 	{"LSN 0", 2, TEXT("1\t0/0\ta\n")},
 	{"no LSN", 2, TEXT("1\n")},
+	{"no LSN and no newline", 2, TEXT("1")},
 	{"no LSN behind a tab", 2, TEXT("1\t\n")},
 	{"half an LSN", 2, TEXT("1\t0/\tx\n")},
 	{"an LSN cut by the end", 2, TEXT("1\t0")},

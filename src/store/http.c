@@ -228,11 +228,11 @@ static const struct {
 	{CURLE_SSL_CACERT_BADFILE, SW_CONFIG,
 		"s3-ca-file must name a readable file of PEM certificates"},
 	{CURLE_SSL_CIPHER, SW_CONFIG, ""},
-	{CURLE_UNSUPPORTED_PROTOCOL, SW_CONFIG, "s3-endpoint must begin with https:// or http://"},
 	{CURLE_URL_MALFORMAT, SW_CONFIG, "s3-endpoint must be https://HOST[:PORT]"},
 	{CURLE_PROXY, SW_CONFIG, "see the proxy in https_proxy or http_proxy"},
 	{CURLE_WEIRD_SERVER_REPLY, SW_SYSTEM, "see that s3-endpoint is an S3 service's address"},
-	{CURLE_UNSUPPORTED_PROTOCOL, SW_CONFIG, "s3-endpoint must begin with https:// or http://"},
+	{CURLE_UNSUPPORTED_PROTOCOL, SW_CONFIG,
+		"see that s3-endpoint is an S3 service's address, https:// or http://"},
 };
 
 static sw_rc

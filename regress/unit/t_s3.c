@@ -547,7 +547,7 @@ check_deletions(void)
 
 #define VERSIONS(content) \
 	"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListVersionsResult>" content "</ListVersionsResult>"
-#define VERSION(key, id) "<Version><Key>" key "</Key><VersionId>" id "</VersionId><Size>5</Size></Version>"
+#define DATA_VERSION(key, id) "<Version><Key>" key "</Key><VersionId>" id "</VersionId><Size>5</Size></Version>"
 #define MARKER(key, id) "<DeleteMarker><Key>" key "</Key><VersionId>" id "</VersionId></DeleteMarker>"
 
 static void
@@ -559,18 +559,18 @@ check_versions(void)
 		sw_rc rc;
 		const char *sent;
 	} cases[] = {
-		{"the last of the key", {{VERSIONS(VERSION("a", "3") MARKER("a", "2") VERSION("a", "1") VERSION("a.b", "0")), CLOSE},
+		{"the last of the key", {{VERSIONS(DATA_VERSION("a", "3") MARKER("a", "2") DATA_VERSION("a", "1") DATA_VERSION("a.b", "0")), CLOSE},
 			{HEAD("200 OK", "", "5") "hello", KEEP}}, SW_OK, "versionId=1 "},
-		{"on a second page", {{VERSIONS(VERSION("a", "3") "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>"
-			"<NextVersionIdMarker>3</NextVersionIdMarker>"), CLOSE}, {VERSIONS(VERSION("a", "1")), CLOSE},
+		{"on a second page", {{VERSIONS(DATA_VERSION("a", "3") "<IsTruncated>true</IsTruncated><NextKeyMarker>a</NextKeyMarker>"
+			"<NextVersionIdMarker>3</NextVersionIdMarker>"), CLOSE}, {VERSIONS(DATA_VERSION("a", "1")), CLOSE},
 			{HEAD("200 OK", "", "5") "hello", KEEP}}, SW_OK, "versionId=1 "},
 		{"delete markers alone", {{VERSIONS(MARKER("a", "2")), CLOSE}}, SW_NOT_FOUND, "versions="},
 		{"none", {{VERSIONS(""), CLOSE}}, SW_NOT_FOUND, "prefix=a"},
 		{"not a list of versions", {{LISTING(ENTRY("a")), CLOSE}}, SW_SYSTEM, "versions="},
 		{"a list that does not move on", {{VERSIONS("<IsTruncated>true</IsTruncated>"), CLOSE}}, SW_CORRUPT, "versions="},
-		{"gone when it is read", {{VERSIONS(VERSION("a", "1")), CLOSE}, {ERROR_OF("404 Not Found", "", "NoSuchVersion", ""), CLOSE}},
+		{"gone when it is read", {{VERSIONS(DATA_VERSION("a", "1")), CLOSE}, {ERROR_OF("404 Not Found", "", "NoSuchVersion", ""), CLOSE}},
 			SW_TRANSIENT, "versionId=1 "},
-		{"gone in other words", {{VERSIONS(VERSION("a", "1")), CLOSE}, {ERROR_OF("404 Not Found", "", "NoSuchKey", ""), CLOSE}},
+		{"gone in other words", {{VERSIONS(DATA_VERSION("a", "1")), CLOSE}, {ERROR_OF("404 Not Found", "", "NoSuchKey", ""), CLOSE}},
 			SW_TRANSIENT, "versionId=1 "},
 	};
 

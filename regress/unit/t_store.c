@@ -27,7 +27,7 @@ struct target {
 	struct sw_store *store;
 	struct sw_store *missing; /* a bucket or root that is not there */
 	const char *root;         /* posix only */
-	bool enforces, versioned;
+	bool enforces, versioned, locks;
 };
 
 static char *
@@ -485,6 +485,7 @@ check_probe(struct target *t)
 	tap_is(kind(sw_store_probe(t->store, "probe/", &traits, &err), &err), "ok", "%s: probe", t->label);
 	tap_is_int(traits.put_if_absent, t->enforces, "%s: finds whether names are protected", t->label);
 	tap_is_int(traits.versioned, t->versioned, "%s: finds whether there are versions", t->label);
+	tap_is_int(traits.object_lock, t->locks, "%s: finds whether objects can be locked", t->label);
 	sw_store_list(t->store, "probe/", NULL, note_name, &s, &err);
 	tap_is_int((long long)s.count, 0, "%s: leaves nothing behind", t->label);
 }
@@ -791,6 +792,7 @@ run_s3(void)
 		.label = setting("LABEL"),
 		.enforces = traits.put_if_absent,
 		.versioned = traits.versioned,
+		.locks = setting("LOCKS") != NULL,
 	};
 	struct sw_error err = SW_ERROR_INIT;
 

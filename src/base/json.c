@@ -4,6 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Jansson's words without " near '…'", which quotes the document. */
+static sw_rc
+fail_syntax(const json_error_t *je, struct sw_error *err)
+{
+	const char *near = strstr(je->text, " near '");
+
+	return sw_fail(err, SW_CORRUPT, "not a JSON object: %.*s (line %d, column %d)",
+		(int)(near != NULL ? near - je->text : (ptrdiff_t)strlen(je->text)), je->text, je->line, je->column);
+}
+
 sw_rc
 sw_json_parse(const void *data, size_t len, const char *kind, int version, json_t **ret_object,
 	struct sw_error *err)
@@ -14,14 +24,17 @@ sw_json_parse(const void *data, size_t len, const char *kind, int version, json_
 	uint64_t got_version = 0;
 	sw_rc rc;
 
+	if (object == NULL)
+		return fail_syntax(&je, err);
 	if (!json_is_object(object))
-		return sw_fail(err, SW_CORRUPT, "not a JSON object: %s",
-			object == NULL ? je.text : "another type");
+		return sw_fail(err, SW_CORRUPT, "not a JSON object, but another type");
 	rc = sw_json_string(object, "seawall", &got_kind, err);
 	if (rc == SW_OK && strcmp(got_kind, kind) != 0)
 		rc = sw_fail(err, SW_CORRUPT, "is a \"%s\" where a \"%s\" is expected", got_kind, kind);
 	if (rc == SW_OK)
 		rc = sw_json_u64(object, "version", 1000000, &got_version, err);
+	if (rc == SW_OK && got_version == 0)
+		rc = sw_fail(err, SW_CORRUPT, "\"version\" is 0");
 	if (rc != SW_OK)
 		return rc;
 	if (got_version > (uint64_t)version) {
@@ -130,4 +143,60 @@ sw_unhex(const char *text, uint8_t *ret_bytes, size_t len)
 	for (size_t i = 0; i < len; i++)
 		ret_bytes[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
 	return true;
+}
+
+/* Bytes of the UTF-8 character at p (RFC 3629); 0 if there is none. */
+static size_t
+utf8_len(const uint8_t *p)
+{
+	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	/* longer than need be, surrogates, beyond U+10FFFF */
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+bool
+sw_json_text_ok(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+
+	while (*p != '\0') {
+		size_t len = utf8_len(p);
+
+		if (len == 0)
+			return false;
+		p += len;
+	}
+	return true;
+}
+
+json_t *
+sw_json_text(const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	char *clean = malloc(3 * strlen(text) + 1), *to = clean;
+	json_t *string;
+
+	if (clean == NULL)
+		return NULL;
+	while (*p != '\0') {
+		size_t len = utf8_len(p);
+
+		if (len > 0)
+			memcpy(to, p, len);
+		else
+			memcpy(to, "\xef\xbf\xbd", 3);
+		to += len > 0 ? len : 3;
+		p += len > 0 ? len : 1;
+	}
+	*to = '\0';
+	string = json_string(clean);
+	free(clean);
+	return string;
 }

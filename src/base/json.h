@@ -14,6 +14,7 @@
 /*
  * Parse one object whose "seawall" is `kind` and whose "version" is `version`.
  * SW_OK; SW_CORRUPT (syntax, another kind); SW_CONFIG (a newer version: upgrade Seawall).
+ * The words never quote what stands behind a key: that may be a secret.
  * The caller gives it back with json_decref.
  */
 sw_rc sw_json_parse(const void *data, size_t len, const char *kind, int version, json_t **ret_object,
@@ -32,6 +33,12 @@ sw_rc sw_json_u64_text(const json_t *object, const char *key, uint64_t *ret_valu
 /* buf: 2 * len + 1 bytes.  Returns buf. */
 char *sw_hex(const uint8_t *bytes, size_t len, char *buf);
 bool sw_unhex(const char *text, uint8_t *ret_bytes, size_t len);
+
+/* JSON holds UTF-8 only: whether `text` is, as RFC 3629 has it. */
+bool sw_json_text_ok(const char *text);
+
+/* A string for what is only told, not used: bytes that are not UTF-8 become U+FFFD.  NULL: out of memory. */
+json_t *sw_json_text(const char *text);
 
 static inline void
 sw_json_free(json_t **object)

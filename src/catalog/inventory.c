@@ -276,9 +276,9 @@ sw_inventory_history(struct sw_repository *repo, uint32_t timeline,
 	SW_AUTO_BUF buf;
 	sw_rc rc;
 
+	sw_buf_init(&buf, HISTORY_MAX);
 	if (timeline == 1)
 		return sw_timeline_history_parse(1, NULL, 0, ret_history, err);
-	sw_buf_init(&buf, HISTORY_MAX);
 	sw_stage_buf_init(&end, &buf);
 	sw_repository_wal_name(repo, &name, object);
 	rc = sw_object_reader_init(&reader, sw_wal_name_format(&name, repo->reg.segment_size, file),

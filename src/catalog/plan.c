@@ -440,6 +440,7 @@ judge_holes(struct planning *p, struct sw_error *err)
 	uint64_t size = p->repo->reg.segment_size;
 	SW_AUTO_BUF names;
 
+	sw_buf_init(&names, 700);
 	if (plan->hole_count == 0)
 		return SW_OK;
 	if (plan->holes[0].first <= (plan->backup.stop - 1) / size)
@@ -448,7 +449,6 @@ judge_holes(struct planning *p, struct sw_error *err)
 		return refuse_for_holes(p, "there is a hole before it", err);
 	if (p->request->goal.kind == SW_GOAL_TIME && hole_is_before_time(p))
 		return refuse_for_holes(p, "there is a hole before it", err);
-	sw_buf_init(&names, 700);
 	name_holes(plan, p->repo->reg.segment_size, &names);
 	return remark(p, err, "%" PRIu64 " WAL segments are missing: %s. If the target lies behind them, recovery "
 		"will stop there with an error", plan->missing, (char *)names.data);

@@ -544,6 +544,8 @@ check_posix_files(struct target *t)
 		"%s: nor written through", t->label);
 	tap_is(kind(sw_store_list(t->store, "px/", NULL, note_name, &s, &err), &err), "system",
 		"%s: nor skipped in a listing", t->label);
+	tap_is(kind(sw_store_list(t->store, "px/out/pass", NULL, note_name, &s, &err), &err), "system",
+		"%s: nor when what is behind it is asked for", t->label);
 	tap_is(kind(sw_store_delete(t->store, &(const char *){"px/out/passwd"}, 1, &err), &err), "system",
 		"%s: nor deleted through", t->label);
 	unlink(path);
@@ -556,6 +558,30 @@ check_posix_files(struct target *t)
 	tap_is(kind(sw_store_get_buf(t->store, "px/out", 0, 0, &buf, &err), &err), "system",
 		"%s: a FIFO is not read", t->label);
 	unlink(path);
+}
+
+/* More names in a directory than are sorted at a time. */
+static void
+check_posix_batches(struct target *t)
+{
+	enum { COUNT = 70000 };
+	struct sw_error err = SW_ERROR_INIT;
+	struct seen s = {0};
+	char path[1024];
+
+	if (t->root == NULL)
+		return;
+	put_text(t->store, "batch/000000", "x", &err);
+	for (int i = 1; i < COUNT; i++) {
+		/* 17 has no factor in common with the count: all numbers, out of order */
+		snprintf(path, sizeof(path), "%s/batch/%06d", t->root, (int)((long long)i * 17 % COUNT));
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+	tap_is(kind(sw_store_list(t->store, "batch/", NULL, note_name, &s, &err), &err), "ok",
+		"%s: list a directory of %d", t->label, COUNT);
+	tap_is_int((long long)s.count, COUNT, "%s: each once", t->label);
+	tap_ok(!s.disordered, "%s: in order", t->label);
+	tap_is(s.last, "batch/069999", "%s: to the last", t->label);
 }
 
 /* --- targets --- */
@@ -580,6 +606,7 @@ static const struct {
 	{"probe", check_probe},
 	{"clone", check_clone},
 	{"posix files", check_posix_files},
+	{"posix batches", check_posix_batches},
 };
 
 static void

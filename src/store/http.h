@@ -2,6 +2,7 @@
  * http.h - one HTTP connection, kept alive, over libcurl.
  *
  * Nothing here knows S3: an answer of any status that arrived whole is SW_OK.
+ * The program must ignore SIGPIPE (sw_interrupt_catch does): OpenSSL writes to closed connections.
  */
 #ifndef SW_STORE_HTTP_H
 #define SW_STORE_HTTP_H

@@ -1,5 +1,13 @@
 /*
  * s3.h - a repository in an S3 bucket.
+ *
+ * Requests: get is one GET, head one HEAD, put one PUT, list one GET for 1,000 names, delete one POST for
+ * 1,000.  Only refusals cost more: a put of a taken name reads what is there, a HEAD that is refused is
+ * explained by a GET, and on a versioned bucket NoSuchKey is proved by the list of versions.
+ * Where the bucket has versions and does not refuse a second put, get and head list the versions of their object first,
+ * and put lists them before and after.
+ * Permissions: s3:GetObject, PutObject, ListBucket; DeleteObject to delete; ListBucketVersions and
+ * GetObjectVersion on a versioned bucket; GetBucketVersioning and GetBucketObjectLockConfiguration to probe.
  */
 #ifndef SW_STORE_S3_H
 #define SW_STORE_S3_H

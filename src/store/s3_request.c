@@ -174,6 +174,12 @@ has_expired(const struct sw_s3_refusal *r)
 	return strcmp(r->code, "ExpiredToken") == 0 || strcmp(r->code, "TokenRefreshRequired") == 0;
 }
 
+static bool
+is_same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* True if there are other credentials now. */
 static bool
 reload_credentials(struct sw_s3 *s3)
@@ -191,8 +197,9 @@ reload_credentials(struct sw_s3 *s3)
 
 	if (sw_credentials_load(&params, &fresh, &ignored) != SW_OK)
 		return false;
-	if (strcmp(fresh.access_key, s3->credentials.access_key) == 0 &&
-		strcmp(fresh.secret_key, s3->credentials.secret_key) == 0) {
+	if (is_same_text(fresh.access_key, s3->credentials.access_key) &&
+		is_same_text(fresh.secret_key, s3->credentials.secret_key) &&
+		is_same_text(fresh.session_token, s3->credentials.session_token)) {
 		sw_credentials_release(&fresh);
 		return false;
 	}

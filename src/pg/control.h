@@ -46,7 +46,4 @@ sw_rc sw_control_read(const char *pgdata, struct sw_control *ret_control,
 /* pg_filenode.map (utils/cache/relmapper.c): magic and CRC are right.  Works for 14 … 18. */
 bool sw_relmap_ok(const void *data, size_t len);
 
-/* CRC-32C (Castagnoli) as PostgreSQL's pg_crc32c, hardware where there is any. */
-uint32_t sw_crc32c(uint32_t crc, const void *data, size_t len); /* start with 0; composable */
-
 #endif

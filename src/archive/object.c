@@ -28,12 +28,12 @@ summary_json(const struct sw_wal_summary *s)
 	json_t *object;
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, s->system_identifier);
-	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:{s:s, s:s}}",
+	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:{s:o, s:o}}",
 		"seawall", "wal", "version", SUMMARY_VERSION, "name", s->name,
 		"system_identifier", system_id, "timeline", (json_int_t)s->timeline,
 		"segment_size", (json_int_t)s->segment_size, "size", (json_int_t)s->size,
 		"sha256", sw_hex(s->sha256, SW_SHA256_LEN, sha256),
-		"origin", "host", s->host, "pgdata", s->pgdata);
+		"origin", "host", sw_json_text(s->host), "pgdata", sw_json_text(s->pgdata));
 	if (object != NULL && is_segment(s) &&
 		(json_object_set_new(object, "start_lsn", json_string(sw_lsn_format(s->start, start))) != 0 ||
 		json_object_set_new(object, "end_lsn", json_string(sw_lsn_format(s->end, end))) != 0)) {
@@ -60,7 +60,7 @@ parse_origin(const json_t *object, struct sw_wal_summary *s, struct sw_error *er
 }
 
 static sw_rc
-parse_range(const json_t *object, struct sw_wal_summary *s, struct sw_error *err)
+parse_range(const json_t *object, uint64_t segment_size, struct sw_wal_summary *s, struct sw_error *err)
 {
 	const char *start = json_string_value(json_object_get(object, "start_lsn"));
 	const char *end = json_string_value(json_object_get(object, "end_lsn"));
@@ -70,6 +70,8 @@ parse_range(const json_t *object, struct sw_wal_summary *s, struct sw_error *err
 	if (start == NULL || end == NULL || !sw_lsn_parse(start, &s->start) ||
 		!sw_lsn_parse(end, &s->end) || s->end <= s->start)
 		return sw_fail(err, SW_CORRUPT, "\"start_lsn\" or \"end_lsn\" is malformed");
+	if (s->size != segment_size || s->end - s->start != segment_size)
+		return sw_fail(err, SW_CORRUPT, "\"size\" is not that of a segment");
 	return SW_OK;
 }
 
@@ -97,7 +99,7 @@ parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, 
 	if (rc == SW_OK)
 		rc = parse_origin(object, &s, err);
 	if (rc == SW_OK)
-		rc = parse_range(object, &s, err);
+		rc = parse_range(object, segment_size, &s, err);
 	if (rc != SW_OK)
 		return sw_wrap(err, "summary");
 	if (strlen(name) >= sizeof(s.name))
@@ -135,6 +137,27 @@ pump(int fd, uint64_t len, const char *path, struct sw_stage *stage, struct sw_e
 }
 
 static sw_rc
+check_length(int fd, const char *path, const struct sw_wal_summary *summary, uint64_t len,
+	struct sw_error *err)
+{
+	size_t more;
+	uint8_t byte;
+	sw_rc rc;
+
+	if (!is_segment(summary))
+		return len <= OTHER_FILE_MAX ? SW_OK : sw_fail(err, SW_CORRUPT, "%s has more than %d bytes, too "
+			"many for a .history or .backup file", path, OTHER_FILE_MAX);
+	if (len != summary->segment_size)
+		return sw_fail(err, SW_CORRUPT, "%s has %" PRIu64 " bytes where a segment has %" PRIu32, path, len,
+			summary->segment_size);
+	rc = sw_file_pread(fd, &byte, 1, (off_t)len, &more, path, err);
+	if (rc == SW_OK && more > 0)
+		rc = sw_fail(err, SW_CORRUPT, "%s has more than the %" PRIu32 " bytes of a segment", path,
+			summary->segment_size);
+	return rc;
+}
+
+static sw_rc
 compress_content(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	struct sw_stage_spool *spool, struct sw_error *err)
 {
@@ -147,12 +170,10 @@ compress_content(int fd, const char *path, struct sw_wal_summary *summary, int l
 		rc = sw_stage_digest_init(&digest, &compress.stage, err);
 	if (rc == SW_OK)
 		rc = pump(fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, path, &digest.stage, err);
-	if (rc != SW_OK)
-		return rc;
-	if (is_segment(summary) ? digest.len != expect : digest.len > OTHER_FILE_MAX)
-		return sw_fail(err, SW_CORRUPT, "%s has %" PRIu64 " bytes where %" PRIu64 " are right",
-			path, digest.len, is_segment(summary) ? expect : OTHER_FILE_MAX);
-	rc = sw_stage_finish(&digest.stage, err);
+	if (rc == SW_OK)
+		rc = check_length(fd, path, summary, digest.len, err);
+	if (rc == SW_OK)
+		rc = sw_stage_finish(&digest.stage, err);
 	if (rc != SW_OK)
 		return rc;
 	summary->size = digest.len;
@@ -169,8 +190,7 @@ write_summary(const struct sw_wal_summary *summary, struct sw_stage *stage, stru
 	sw_rc rc;
 
 	if (text == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory, or a path that is not UTF-8: %s",
-			summary->pgdata);
+		return sw_fail(err, SW_SYSTEM, "out of memory");
 	header[0] = htole32(SW_SKIPPABLE_MAGIC);
 	header[1] = htole32((uint32_t)strlen(text));
 	rc = sw_stage_write(stage, header, sizeof(header), err);
@@ -248,6 +268,7 @@ take_summary(struct sw_object_reader *r, struct sw_error *err)
 
 	memcpy(want, r->summary.name, sizeof(want));
 	rc = parse_summary(r->head.data, r->head.len, &r->summary, err);
+	r->decompress.content_max = r->summary.size; /* a bomb must not fill the disk first */
 	if (rc == SW_OK && want[0] != '\0' && strcmp(want, r->summary.name) != 0)
 		rc = sw_fail(err, SW_CORRUPT, "holds %s under the name %s", r->summary.name, want);
 	r->state = SW_READER_CONTENT;
@@ -272,6 +293,7 @@ reader_write(struct sw_stage *stage, const void *data, size_t len, struct sw_err
 		if (r->head.len == want)
 			rc = r->state == SW_READER_HEADER ? take_header(r, err) : take_summary(r, err);
 	}
+	r->content_came |= len > 0;
 	return rc == SW_OK ? sw_stage_write(&r->decompress.stage, p, len, err) : rc;
 }
 
@@ -281,8 +303,8 @@ reader_finish(struct sw_stage *stage, struct sw_error *err)
 	struct sw_object_reader *r = (struct sw_object_reader *)stage;
 	sw_rc rc;
 
-	if (r->state != SW_READER_CONTENT)
-		return sw_fail(err, SW_CORRUPT, "ends within its summary");
+	if (!r->content_came)
+		return sw_fail(err, SW_CORRUPT, "ends within or behind its summary");
 	/* the content is judged before the next stage may finish */
 	r->digest.stage.next = NULL;
 	rc = sw_stage_finish(&r->decompress.stage, err);

@@ -24,7 +24,7 @@ struct sw_wal_summary {
 	uint64_t size; /* bytes of content */
 	uint8_t sha256[SW_SHA256_LEN];
 	sw_lsn start, end; /* SEGMENT and PARTIAL: its range; else 0 */
-	char host[256], pgdata[1024]; /* where it was pushed from */
+	char host[256], pgdata[1024]; /* where it was pushed from; told, not used */
 };
 
 /*
@@ -32,7 +32,7 @@ struct sw_wal_summary {
  * exceed memory_max in memory (twice that while it is put together).
  * summary: everything but size and sha256, which this fills.  ret_sha256: of the object.
  * ret_object is initialised by this call, on success only, and released by the caller.
- * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size).
+ * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
  */
 sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	size_t memory_max, struct sw_stage_spool *ret_object, uint8_t ret_sha256[SW_SHA256_LEN],
@@ -42,6 +42,7 @@ sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary,
 struct sw_object_reader {
 	struct sw_stage stage;
 	enum { SW_READER_HEADER, SW_READER_SUMMARY, SW_READER_CONTENT } state;
+	bool content_came;
 	struct sw_buf head;
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
@@ -51,7 +52,8 @@ struct sw_object_reader {
 
 /*
  * next: takes the content.  name: what the summary must say, or NULL.
- * Write and finish give SW_CORRUPT for any object that is not whole and exactly what its summary says.
+ * Write and finish give SW_CORRUPT for any object that is not whole and exactly what its summary says, and
+ * SW_CONFIG for a newer format.  Never more than the summary's size reaches `next`.
  */
 sw_rc sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
 	struct sw_error *err);

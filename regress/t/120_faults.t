@@ -228,7 +228,9 @@ for my $case ([ 'pack', [$pack] ], [ 'map', [$map] ], [ 'manifest and its copy',
 			else { $repo->remove($name) }
 		}
 		$dir = path('rotten');
-		is_status(restore_to($dir, $site->{direct}, '--backup', 'stormy'), 1, "restore: a $what $how");
+		# Without its manifest a backup is not there: then the label is wrong.
+		my $want = !$make && $names->[0] eq $manifest ? 2 : 1;
+		is_status(restore_to($dir, $site->{direct}, '--backup', 'stormy'), $want, "restore: a $what $how");
 		is_one_line($last->{err}, '... in one line');
 		my ($base) = $names->[0] =~ m{([^/]+)$};
 		like($last->{err}, qr/\Q$base\E|stormy/, '... that names it');
@@ -242,14 +244,10 @@ $repo->flip($manifest, 100);
 is_status(restore_to(path('copy'), $site->{direct}), 0, 'restore: one manifest damaged, its copy serves');
 like($last->{err}, qr/warning/, '... with a warning');
 SeawallTest::remove_tree(path('copy'));
-$repo->remove($_) for $manifest;
-is_status(restore_to(path('copy'), $site->{direct}, '--backup', 'stormy'), 0, 'restore: or one gone');
-SeawallTest::remove_tree(path('copy'));
-
 # --- full disks -----------------------------------------------------------------------------------
 SKIP:
 {
-	my $disk = SeawallTest::small_disk(path('disk'), '12m');
+	my $disk = SeawallTest::small_disk(path('disk'), '3m');
 	skip 'no file system may be mounted here', 12 unless $disk;
 	my $small = SeawallTest::Repo->new(file => "$disk/repo");
 	my $on_disk = write_config(path('disk.conf'), cluster => { pgdata => $pg->pgdata, 'pg-host' => $pg->sockets, 'pg-user' => 'postgres',
@@ -262,7 +260,7 @@ SKIP:
 	SeawallTest::remove_tree("$disk/repo");
 	$small = SeawallTest::Repo->new(file => "$disk/repo");
 	seawall('init', { config => $on_disk });
-	system('dd', 'if=/dev/zero', "of=$disk/filler", 'bs=4096', 'status=none');
+	run('/bin/dd', 'if=/dev/zero', "of=$disk/filler", 'bs=4096', 'status=none');
 	my $file = shift @fresh;
 	is_status(push_file($file, $on_disk), 1, 'push to a full disk');
 	like($last->{err}, qr/No space left/, '... says so');

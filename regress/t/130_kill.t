@@ -52,14 +52,16 @@ sub all_whole
 sub every_step
 {
 	my ($what, $command, $between, $most) = @_;
-	my $steps = 0;
+	my ($steps, $ended) = (0, 0);
 	for my $step (0 .. $most)
 	{
-		last unless killed_at($step, $command->());
+		$ended = !killed_at($step, $command->());
+		last if $ended;
 		$steps++;
 		$between->($step);
 	}
 	cmp_ok($steps, '>=', 2, "$what was killed at $steps steps");
+	ok($ended, '... which are all that it has');
 }
 
 # push
@@ -135,7 +137,7 @@ sub every_step
 		my $listed = seawall('list', { config => $site->{direct} });
 		my ($manifest) = grep { m{/backup/$label/manifest\.zst$} } $repo->names;
 		ok($manifest ? 1 : $listed->{out} !~ /\b$label\b/, '... a backup without its manifest is not listed');
-	}, 40);
+	}, 60);
 	my $r = seawall('backup', '--label', 'good', { config => $config });
 	is($r->{status}, 0, 'the next backup succeeds') or diag SeawallTest::describe($r);
 	is($pg->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()}), '0', '... and no session is left');
@@ -148,9 +150,12 @@ sub every_step
 	every_step('restore', sub { return (program('seawall'), @restore) }, sub {
 		my ($step) = @_;
 		ok(!-e "$dir/global/pg_control", "restore killed at request $step: what is half made cannot be started");
-	}, 40);
+	}, 60);
+	ok(-e "$dir/global/pg_control", 'the last one was not killed: it went on and finished');
+	my $before = -M "$dir/global/pg_control";
 	my $r = seawall(@restore, { config => $config });
-	is($r->{status}, 0, 'the next restore goes on and succeeds') or diag SeawallTest::describe($r);
+	is($r->{status}, 2, 'a finished restore is refused as a directory that is not empty') or diag SeawallTest::describe($r);
+	is(-M "$dir/global/pg_control", $before, '... and not touched');
 	my $new = SeawallTest::Cluster->new(name => 'killed', from => $dir);
 	$new->own_settings("archive_mode = off\n");
 	ok($new->start(fail_ok => 1), '... it starts');

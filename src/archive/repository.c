@@ -46,7 +46,8 @@ static sw_rc
 read_registration(const json_t *object, struct sw_registration *reg, struct sw_error *err)
 {
 	const json_t *traits = json_object_get(object, "store");
-	const char *id = NULL, *created = NULL;
+	uint8_t id_bytes[(SW_REPOSITORY_ID_LEN - 1) / 2];
+	const char *id = NULL, *created = NULL, *page_hash = NULL;
 	sw_rc rc = read_sizes(object, reg, err);
 
 	if (rc == SW_OK)
@@ -55,6 +56,12 @@ read_registration(const json_t *object, struct sw_registration *reg, struct sw_e
 		rc = sw_json_string(object, "id", &id, err);
 	if (rc == SW_OK)
 		rc = sw_json_string(object, "created", &created, err);
+	if (rc == SW_OK)
+		rc = sw_json_string(object, "page_hash", &page_hash, err);
+	if (rc == SW_OK && strcmp(page_hash, "xxh3-128") != 0) {
+		sw_fail(err, SW_CONFIG, "its page hash is not known: %s", page_hash);
+		return sw_hint(err, "use the Seawall that registered the cluster, or a newer one");
+	}
 	if (rc == SW_OK)
 		rc = sw_json_hex(object, "page_hash_secret", reg->page_hash_secret,
 			SW_PAGE_HASH_SECRET_LEN, err);
@@ -66,16 +73,17 @@ read_registration(const json_t *object, struct sw_registration *reg, struct sw_e
 		rc = sw_json_bool(traits, "object_lock", &reg->traits.object_lock, err);
 	if (rc != SW_OK)
 		return rc;
-	if (strlen(id) != SW_REPOSITORY_ID_LEN - 1 || !sw_clock_parse_iso(created, &reg->created_us))
+	if (!sw_unhex(id, id_bytes, sizeof(id_bytes)) || !sw_clock_parse_iso(created, &reg->created_us))
 		return sw_fail(err, SW_CORRUPT, "\"id\" or \"created\" is malformed");
 	memcpy(reg->id, id, SW_REPOSITORY_ID_LEN);
 	return SW_OK;
 }
 
 static sw_rc
-fetch_registration(struct sw_store *store, const char *name, struct sw_registration *ret_reg,
-	struct sw_error *err)
+fetch_registration(struct sw_store *store, const char *cluster, const char *name,
+	struct sw_registration *ret_reg, struct sw_error *err)
 {
+	struct sw_repository place;
 	struct sw_registration reg = {0};
 	SW_AUTO_JSON *object = NULL;
 	SW_AUTO_BUF buf;
@@ -83,13 +91,23 @@ fetch_registration(struct sw_store *store, const char *name, struct sw_registrat
 
 	sw_buf_init(&buf, REGISTRATION_MAX);
 	rc = sw_store_get_buf(store, name, 0, 0, &buf, err);
-	if (rc != SW_OK)
+	if (rc != SW_OK && rc != SW_CORRUPT)
 		return rc;
-	rc = sw_json_parse(buf.data, buf.len, "cluster", REGISTRATION_VERSION, &object, err);
+	if (rc == SW_OK)
+		rc = sw_json_parse(buf.data, buf.len, "cluster", REGISTRATION_VERSION, &object, err);
 	if (rc == SW_OK)
 		rc = read_registration(object, &reg, err);
+	if (rc == SW_OK) {
+		set_prefix(&place, cluster, reg.system_identifier);
+		if (strncmp(name, place.prefix, strlen(place.prefix)) != 0)
+			rc = sw_fail(err, SW_CORRUPT, "is of system identifier %" PRIu64, reg.system_identifier);
+	}
 	if (rc != SW_OK)
-		return sw_wrap(err, "%s in %s", name, sw_store_url(store));
+		sw_wrap(err, "%s in %s", name, sw_store_url(store));
+	if (rc == SW_CORRUPT)
+		sw_hint(err, "put back this object from a copy of the repository: nothing can replace it");
+	if (rc != SW_OK)
+		return rc;
 	*ret_reg = reg;
 	return SW_OK;
 }
@@ -103,16 +121,14 @@ sw_repository_open(struct sw_store *store, const char *cluster, uint64_t system_
 	sw_rc rc;
 
 	set_prefix(&repo, cluster, system_identifier);
-	rc = fetch_registration(store, sw_repository_name(&repo, name, "cluster.json"), &repo.reg, err);
+	rc = fetch_registration(store, cluster, sw_repository_name(&repo, name, "cluster.json"), &repo.reg,
+		err);
 	if (rc == SW_NOT_FOUND) {
 		sw_fail(err, SW_NOT_FOUND, "cluster \"%s\" with system identifier %" PRIu64
 			" is not registered in %s", cluster, system_identifier, sw_store_url(store));
 		return sw_hint(err, "run 'seawall init' (after pg_upgrade or a new initdb: "
 			"'seawall init --upgrade')");
 	}
-	if (rc == SW_OK && repo.reg.system_identifier != system_identifier)
-		rc = sw_fail(err, SW_CORRUPT, "%s in %s names system identifier %" PRIu64, name,
-			sw_store_url(store), repo.reg.system_identifier);
 	if (rc != SW_OK)
 		return rc;
 	sw_store_set_traits(store, &repo.reg.traits);
@@ -219,7 +235,7 @@ sw_repository_list(struct sw_store *store, const char *cluster, struct sw_regist
 		if (!list.again)
 			break;
 		snprintf(name, sizeof(name), "%.*s/cluster.json", (int)strlen(list.after) - 1, list.after);
-		rc = fetch_registration(store, name, &reg, err);
+		rc = fetch_registration(store, cluster, name, &reg, err);
 		if (rc == SW_OK && list.count < max)
 			insert_by_time(&list, &reg);
 		else if (rc != SW_OK && rc != SW_NOT_FOUND)

@@ -118,8 +118,8 @@ test_list(void)
 		uint64_t system;
 		int64_t created_us;
 	} made[] = {
-		{"main", 500, 3000000},
-		{"main", 1000, 1000000},
+		{"main", 500, 1000000},
+		{"main", 1000, 3000000},
 		{"main", 10000, 2000000}, /* sorts within 1000's names, but for the slash */
 		{"main-2", 600, 1000000},
 		{"mai", 700, 1000000},
@@ -146,8 +146,8 @@ test_list(void)
 	scratch_file(root, "main/9999/wal/00000001/a.zst", "x", 1);
 	tap_is(sw_rc_name(sw_repository_list(store, "main", found, 8, &count, &err)), "ok", "clusters are listed");
 	tap_is_int((long long)count, 3, "each once, without what is not registered");
-	tap_ok(count == 3 && found[0].system_identifier == 1000 && found[1].system_identifier == 10000 &&
-		found[2].system_identifier == 500, "oldest first");
+	tap_ok(count == 3 && found[0].system_identifier == 500 && found[1].system_identifier == 10000 &&
+		found[2].system_identifier == 1000, "oldest first");
 	tap_ok(sw_repository_list(store, "none", found, 8, &count, &err) == SW_OK && count == 0,
 		"a name that nobody registered has none");
 	tap_ok(sw_repository_list(store, "main", found, 2, &count, &err) == SW_OK && count == 2,

@@ -508,6 +508,17 @@ test_resume(void)
 	tap_is_int(restore_to("resume", in_dir("resume"), NULL, NULL, &err), SW_CONFIG, "... and a server's directory");
 	unlink(in_dir("resume/postmaster.pid"));
 
+	rename(in_dir("resume/PG_VERSION"), in_dir("outside/victim"));
+	symlink(in_dir("outside/victim"), in_dir("resume/PG_VERSION"));
+	tap_ok(restore_to("resume", in_dir("resume"), NULL, NULL, &err) == SW_CORRUPT &&
+		strstr(err.text, "PG_VERSION") != NULL, "... a link in a file's place is not followed");
+	unlink(in_dir("resume/PG_VERSION"));
+	link(in_dir("outside/victim"), in_dir("resume/PG_VERSION"));
+	tap_ok(restore_to("resume", in_dir("resume"), NULL, NULL, &err) == SW_CORRUPT &&
+		strstr(err.text, "PG_VERSION") != NULL, "... nor is a file of two names written");
+	unlink(in_dir("resume/PG_VERSION"));
+	unlink(in_dir("outside/victim"));
+
 	fd = open(pack, O_WRONLY);
 	sw_file_pwrite_all(fd, whole.data, whole.len, 0, pack, &err);
 	close(fd);
@@ -667,6 +678,27 @@ test_places(void)
 		lstat(in_dir("places/pg_tblspc/16384"), &st) == 0 && S_ISLNK(st.st_mode), "... behind links");
 }
 
+/* A file whose directory is not in the manifest, and a link that somebody put there between two runs. */
+static void
+test_planted(void)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	struct made m;
+	sw_rc rc;
+
+	start_backup(&m);
+	add_inline(&m, SW_ENTRY_FILE, "base/9/x", "x", 1);
+	rc = put_backup("planted", &m, &err);
+	end_backup(&m);
+	if (rc == SW_OK)
+		rc = restore_to("planted", in_dir("planted"), NULL, NULL, &err);
+	tap_ok(rc == SW_SYSTEM && strstr(err.text, "base/9/x") != NULL, "a file without its directory");
+	symlink(in_dir("outside"), in_dir("planted/base/9"));
+	rc = restore_to("planted", in_dir("planted"), NULL, NULL, &err);
+	tap_ok(rc == SW_CORRUPT && strstr(err.text, "base/9/x") != NULL, "... a link in its place is not followed");
+	tap_ok(!exists("outside/x"), "... nothing was written outside");
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
@@ -704,6 +736,7 @@ main(void)
 		for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
 			test_hostile(i);
 		test_wrong_content();
+		test_planted();
 		test_places();
 	}
 	sw_store_free(store);

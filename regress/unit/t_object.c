@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "../tap.h"
@@ -352,9 +353,9 @@ test_flips(void)
 
 /* --- made-up objects -------------------------------------------------------------------- */
 
-/* Around a content of HISTORY_TEXT; %s: its SHA-256. */
+/* Around a content of HISTORY_TEXT; %s: its XXH3-128, and the SHA-256 of its frame. */
 #define GOOD "{\"seawall\":\"wal\",\"version\":1,\"name\":\"" HISTORY "\",\"system_identifier\":\"1\"," \
-	"\"timeline\":2,\"segment_size\":1048576,\"size\":41,\"sha256\":\"%s\"," \
+	"\"timeline\":2,\"segment_size\":1048576,\"size\":41,\"xxh3\":\"%s\",\"frame_sha256\":\"%s\"," \
 	"\"origin\":{\"host\":\"h\",\"pgdata\":\"d\"}}"
 
 static void
@@ -380,13 +381,19 @@ append_frame(struct sw_buf *object, const char *content, size_t len)
 static void
 append_summary_as(struct sw_buf *object, uint32_t magic, const char *from, const char *to, int length_lie)
 {
-	char text[2048], sha256_hex[2 * SW_SHA256_LEN + 1], good[1024];
+	char text[2048], sha256_hex[2 * SW_SHA256_LEN + 1], xxh3_hex[2 * SW_XXH3_LEN + 1], good[1024];
 	struct sw_error err = SW_ERROR_INIT;
 	uint8_t sha256[SW_SHA256_LEN];
+	XXH128_canonical_t xxh3;
+	SW_AUTO_BUF frame;
 	const char *at;
 
-	sw_sha256(HISTORY_TEXT, strlen(HISTORY_TEXT), sha256);
-	snprintf(good, sizeof(good), GOOD, sw_hex(sha256, sizeof(sha256), sha256_hex));
+	sw_buf_init(&frame, 4096);
+	append_frame(&frame, HISTORY_TEXT, strlen(HISTORY_TEXT));
+	sw_sha256(frame.data, frame.len, sha256);
+	XXH128_canonicalFromHash(&xxh3, XXH3_128bits(HISTORY_TEXT, strlen(HISTORY_TEXT)));
+	snprintf(good, sizeof(good), GOOD, sw_hex(xxh3.digest, sizeof(xxh3.digest), xxh3_hex),
+		sw_hex(sha256, sizeof(sha256), sha256_hex));
 	at = from == NULL ? NULL : strstr(good, from);
 	if (at == NULL)
 		snprintf(text, sizeof(text), "%s", good);
@@ -424,8 +431,10 @@ test_summaries(void)
 		{"\"size\":41", "\"size\":1073741825", "a size beyond 1 GiB", SW_CORRUPT},
 		{"\"size\":41", "\"size\":-41", "a negative size", SW_CORRUPT},
 		{"\"size\":41,", "", "no size", SW_CORRUPT},
-		{"\"sha256\":\"", "\"sha256\":\"00", "a SHA-256 too long", SW_CORRUPT},
-		{"\"sha256\"", "\"sha255\"", "no SHA-256", SW_CORRUPT},
+		{"\"frame_sha256\":\"", "\"frame_sha256\":\"00", "a SHA-256 too long", SW_CORRUPT},
+		{"\"frame_sha256\"", "\"frame_sha255\"", "no SHA-256", SW_CORRUPT},
+		{"\"xxh3\":\"", "\"xxh3\":\"00", "an XXH3 too long", SW_CORRUPT},
+		{"\"xxh3\"", "\"xxh4\"", "no XXH3", SW_CORRUPT},
 		{"\"system_identifier\":\"1\"", "\"system_identifier\":1", "a number as system identifier", SW_CORRUPT},
 		{"\"timeline\":2", "\"timeline\":4294967296", "a timeline beyond 32 bits", SW_CORRUPT},
 		{"\"pgdata\":\"d\"", "\"pgdata\":null", "no data directory", SW_CORRUPT},

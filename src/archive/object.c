@@ -24,15 +24,16 @@ is_segment(const struct sw_wal_summary *s)
 static json_t *
 summary_json(const struct sw_wal_summary *s)
 {
-	char sha256[2 * SW_SHA256_LEN + 1], system_id[24], start[SW_LSN_LEN], end[SW_LSN_LEN];
+	char sha256[2 * SW_SHA256_LEN + 1], xxh3[2 * SW_XXH3_LEN + 1], system_id[24], start[SW_LSN_LEN], end[SW_LSN_LEN];
 	json_t *object;
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, s->system_identifier);
-	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:{s:o, s:o}}",
+	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:{s:o, s:o}}",
 		"seawall", "wal", "version", SUMMARY_VERSION, "name", s->name,
 		"system_identifier", system_id, "timeline", (json_int_t)s->timeline,
 		"segment_size", (json_int_t)s->segment_size, "size", (json_int_t)s->size,
-		"sha256", sw_hex(s->sha256, SW_SHA256_LEN, sha256),
+		"xxh3", sw_hex(s->xxh3, SW_XXH3_LEN, xxh3),
+		"frame_sha256", sw_hex(s->frame_sha256, SW_SHA256_LEN, sha256),
 		"origin", "host", sw_json_text(s->host), "pgdata", sw_json_text(s->pgdata));
 	if (object != NULL && is_segment(s) &&
 		(json_object_set_new(object, "start_lsn", json_string(sw_lsn_format(s->start, start))) != 0 ||
@@ -95,7 +96,9 @@ parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, 
 	if (rc == SW_OK)
 		rc = sw_json_u64(object, "size", 1 << 30, &s.size, err);
 	if (rc == SW_OK)
-		rc = sw_json_hex(object, "sha256", s.sha256, SW_SHA256_LEN, err);
+		rc = sw_json_hex(object, "xxh3", s.xxh3, SW_XXH3_LEN, err);
+	if (rc == SW_OK)
+		rc = sw_json_hex(object, "frame_sha256", s.frame_sha256, SW_SHA256_LEN, err);
 	if (rc == SW_OK)
 		rc = parse_origin(object, &s, err);
 	if (rc == SW_OK)
@@ -157,27 +160,32 @@ check_length(int fd, const char *path, const struct sw_wal_summary *summary, uin
 	return rc;
 }
 
+/* content: read -> XXH3 -> zstd -> SHA-256 -> spool */
 static sw_rc
 compress_content(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	struct sw_stage_spool *spool, struct sw_error *err)
 {
-	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest digest = {0};
+	__attribute__((cleanup(sw_stage_xxh3_release))) struct sw_stage_xxh3 content = {0};
 	__attribute__((cleanup(sw_stage_compress_release))) struct sw_stage_compress compress = {0};
+	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest frame = {0};
 	uint64_t expect = is_segment(summary) ? summary->segment_size : UINT64_MAX;
-	sw_rc rc = sw_stage_compress_init(&compress, level, expect, &spool->stage, err);
+	sw_rc rc = sw_stage_digest_init(&frame, &spool->stage, err);
 
 	if (rc == SW_OK)
-		rc = sw_stage_digest_init(&digest, &compress.stage, err);
+		rc = sw_stage_compress_init(&compress, level, expect, &frame.stage, err);
 	if (rc == SW_OK)
-		rc = pump(fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, path, &digest.stage, err);
+		rc = sw_stage_xxh3_init(&content, &compress.stage, err);
 	if (rc == SW_OK)
-		rc = check_length(fd, path, summary, digest.len, err);
+		rc = pump(fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, path, &content.stage, err);
 	if (rc == SW_OK)
-		rc = sw_stage_finish(&digest.stage, err);
+		rc = check_length(fd, path, summary, content.len, err);
+	if (rc == SW_OK)
+		rc = sw_stage_finish(&content.stage, err);
 	if (rc != SW_OK)
 		return rc;
-	summary->size = digest.len;
-	memcpy(summary->sha256, digest.sha256, SW_SHA256_LEN);
+	summary->size = content.len;
+	memcpy(summary->xxh3, content.hash, SW_XXH3_LEN);
+	memcpy(summary->frame_sha256, frame.sha256, SW_SHA256_LEN);
 	return SW_OK;
 }
 
@@ -294,7 +302,7 @@ reader_write(struct sw_stage *stage, const void *data, size_t len, struct sw_err
 			rc = r->state == SW_READER_HEADER ? take_header(r, err) : take_summary(r, err);
 	}
 	r->content_came |= len > 0;
-	return rc == SW_OK ? sw_stage_write(&r->decompress.stage, p, len, err) : rc;
+	return rc == SW_OK ? sw_stage_write(&r->frame.stage, p, len, err) : rc;
 }
 
 static sw_rc
@@ -306,15 +314,17 @@ reader_finish(struct sw_stage *stage, struct sw_error *err)
 	if (!r->content_came)
 		return sw_fail(err, SW_CORRUPT, "ends within or behind its summary");
 	/* the content is judged before the next stage may finish */
-	r->digest.stage.next = NULL;
-	rc = sw_stage_finish(&r->decompress.stage, err);
+	r->content.stage.next = NULL;
+	rc = sw_stage_finish(&r->frame.stage, err);
 	if (rc != SW_OK)
 		return rc;
-	if (r->digest.len != r->summary.size)
+	if (r->content.len != r->summary.size)
 		return sw_fail(err, SW_CORRUPT, "has %" PRIu64 " bytes of content where its summary says %"
-			PRIu64, r->digest.len, r->summary.size);
-	if (memcmp(r->digest.sha256, r->summary.sha256, SW_SHA256_LEN) != 0)
-		return sw_fail(err, SW_CORRUPT, "content does not have the SHA-256 of its summary");
+			PRIu64, r->content.len, r->summary.size);
+	if (memcmp(r->frame.sha256, r->summary.frame_sha256, SW_SHA256_LEN) != 0)
+		return sw_fail(err, SW_CORRUPT, "its frame does not have the SHA-256 of its summary");
+	if (memcmp(r->content.hash, r->summary.xxh3, SW_XXH3_LEN) != 0)
+		return sw_fail(err, SW_CORRUPT, "its content does not have the hash of its summary");
 	return sw_stage_finish(r->stage.next, err);
 }
 
@@ -330,9 +340,11 @@ sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_st
 	if (name != NULL)
 		snprintf(r->summary.name, sizeof(r->summary.name), "%s", name);
 	sw_buf_init(&r->head, SW_SUMMARY_MAX);
-	rc = sw_stage_digest_init(&r->digest, next, err);
+	rc = sw_stage_xxh3_init(&r->content, next, err);
 	if (rc == SW_OK)
-		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->digest.stage, err);
+		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->content.stage, err);
+	if (rc == SW_OK)
+		rc = sw_stage_digest_init(&r->frame, &r->decompress.stage, err);
 	return rc;
 }
 
@@ -340,6 +352,7 @@ void
 sw_object_reader_release(struct sw_object_reader *r)
 {
 	sw_buf_release(&r->head);
-	sw_stage_digest_release(&r->digest);
+	sw_stage_digest_release(&r->frame);
 	sw_stage_decompress_release(&r->decompress);
+	sw_stage_xxh3_release(&r->content);
 }

@@ -22,7 +22,8 @@ struct sw_wal_summary {
 	uint32_t timeline;
 	uint32_t segment_size;
 	uint64_t size; /* bytes of content */
-	uint8_t sha256[SW_SHA256_LEN];
+	uint8_t xxh3[SW_XXH3_LEN];           /* of the content */
+	uint8_t frame_sha256[SW_SHA256_LEN]; /* of the zstd frame as stored */
 	sw_lsn start, end; /* SEGMENT and PARTIAL: its range; else 0 */
 	char host[256], pgdata[1024]; /* where it was pushed from; told, not used */
 };
@@ -30,7 +31,7 @@ struct sw_wal_summary {
 /*
  * Read `fd` (a file of pg_wal, from its start) and write the object into `ret_object`, whose bytes never
  * exceed memory_max in memory (twice that while it is put together).
- * summary: everything but size and sha256, which this fills.  ret_sha256: of the object.
+ * summary: everything but size and hashes, which this fills.  ret_sha256: of the object.
  * ret_object is initialised by this call, on success only, and released by the caller.
  * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
  */
@@ -46,8 +47,9 @@ struct sw_object_reader {
 	struct sw_buf head;
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
-	struct sw_stage_digest digest;
+	struct sw_stage_digest frame;
 	struct sw_stage_decompress decompress;
+	struct sw_stage_xxh3 content;
 };
 
 /*

@@ -1,4 +1,6 @@
 #include <openssl/evp.h>
+#include <string.h>
+#include <xxhash.h>
 
 #include "stream/stage.h"
 
@@ -48,4 +50,48 @@ void
 sw_sha256(const void *data, size_t len, uint8_t ret_sha256[SW_SHA256_LEN])
 {
 	EVP_Digest(data, len, ret_sha256, NULL, EVP_sha256(), NULL);
+}
+
+/* --- XXH3 ---------------------------------------------------------------------- */
+
+static sw_rc
+xxh3_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
+{
+	struct sw_stage_xxh3 *s = (struct sw_stage_xxh3 *)stage;
+
+	if (XXH3_128bits_update(s->state, data, len) != XXH_OK)
+		return sw_fail(err, SW_BUG, "XXH3 failed");
+	s->len += len;
+	return stage->next == NULL ? SW_OK : sw_stage_write(stage->next, data, len, err);
+}
+
+static sw_rc
+xxh3_finish(struct sw_stage *stage, struct sw_error *err)
+{
+	struct sw_stage_xxh3 *s = (struct sw_stage_xxh3 *)stage;
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(s->state));
+	memcpy(s->hash, canonical.digest, SW_XXH3_LEN);
+	return stage->next == NULL ? SW_OK : sw_stage_finish(stage->next, err);
+}
+
+sw_rc
+sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct sw_error *err)
+{
+	*s = (struct sw_stage_xxh3){
+		.stage = {.write = xxh3_write, .finish = xxh3_finish, .next = next},
+		.state = XXH3_createState(),
+	};
+	if (s->state == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	XXH3_128bits_reset(s->state);
+	return SW_OK;
+}
+
+void
+sw_stage_xxh3_release(struct sw_stage_xxh3 *s)
+{
+	XXH3_freeState(s->state);
+	s->state = NULL;
 }

@@ -80,6 +80,19 @@ void sw_stage_digest_release(struct sw_stage_digest *s);
 /* SHA-256 of one piece of memory. */
 void sw_sha256(const void *data, size_t len, uint8_t ret_sha256[SW_SHA256_LEN]);
 
+/* XXH3-128 (unkeyed, canonical form) and length of what passes: end to end, where 11 ms of SHA-256 for each segment
+ * would be felt.  next may be NULL. */
+#define SW_XXH3_LEN 16
+typedef struct XXH3_state_s XXH3_state_t;
+struct sw_stage_xxh3 {
+	struct sw_stage stage;
+	XXH3_state_t *state;
+	uint64_t len;
+	uint8_t hash[SW_XXH3_LEN];
+};
+sw_rc sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct sw_error *err);
+void sw_stage_xxh3_release(struct sw_stage_xxh3 *s);
+
 /* --- zstd (RFC 8878) -------------------------------------------------------- */
 
 typedef struct ZSTD_CCtx_s ZSTD_CCtx;

@@ -439,7 +439,7 @@ test_sound(void)
 	add_inline(&m, SW_ENTRY_FILE, "nothing", "", 0);
 	add_inline(&m, SW_ENTRY_FILE, "postgresql.auto.conf", "recovery_target_timeline = 'latest'\n", 36);
 	add_inline(&m, SW_ENTRY_FILE, "standby.signal", "", 0);
-	add_inline(&m, SW_ENTRY_OUTSIDE, "/etc/x/postgresql.conf", "hba_file = '/etc/x/hba'\n", 24);
+	add_inline(&m, SW_ENTRY_OUTSIDE, "/etc/x/postgresql.conf", "hba_file = '/etc/x/hba'\ninclude_dir 'conf.d'\ninclude_dir '../evil'\n", 67);
 	rc = add_big(&m, "sound", false, &err);
 	if (rc == SW_OK)
 		rc = put_backup("sound", &m, &err);
@@ -456,6 +456,8 @@ test_sound(void)
 	tap_ok(lstat(in_dir("sound/pg_wal"), &st) == 0 && S_ISDIR(st.st_mode), "a link pg_wal becomes a directory");
 	tap_ok(!exists("sound/standby.signal") && exists("sound/recovery.signal"), "the signal file is this restore's");
 	tap_ok(exists("sound/seawall_outside_config/etc/x/postgresql.conf"), "outside configuration lies below");
+	tap_ok(exists("sound/seawall_outside_config/etc/x/conf.d") && !exists("sound/seawall_outside_config/etc/evil"),
+		"... with the empty directory that it includes");
 	tap_is_int((long long)result.note_count, 2, "... and it, and what it names, is noted");
 	tap_ok(!exists("sound/" SW_RESTORE_MARKER) && exists("sound/global/pg_control"), "it is complete");
 	sw_restore_result_release(&result);

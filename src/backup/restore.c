@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -561,6 +562,24 @@ write_settings(struct restore *r, struct sw_error *err)
 	return rc == SW_OK ? sw_target_fsync_dir(&r->target, "", err) : rc;
 }
 
+/* Debian's postgresql.conf includes a directory that is empty, and a server does not start without it. */
+static sw_rc
+make_include_dir(struct restore *r, const char *path, const char *name, const char *value,
+	struct sw_error *err)
+{
+	char dir[SW_LISTING_PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	sw_rc rc;
+
+	if (strcasecmp(name, "include_dir") != 0 || strchr(value, '/') != NULL || value[0] == '.' ||
+		value[0] == '\0' || slash == NULL || snprintf(dir, sizeof(dir), "%.*s/%s", (int)(slash - path), path,
+		value) >= (int)sizeof(dir))
+		return SW_OK;
+	rc = sw_target_make_dir(&r->target, dir, err);
+	dir[slash - path] = '\0';
+	return rc == SW_OK ? sw_target_fsync_dir(&r->target, dir, err) : rc;
+}
+
 static sw_rc
 note_settings(struct restore *r, const char *path, const struct sw_buf *buf, struct sw_error *err)
 {
@@ -573,12 +592,16 @@ note_settings(struct restore *r, const char *path, const struct sw_buf *buf, str
 		char name[SW_CONF_NAME_MAX], value[SW_CONF_VALUE_MAX];
 		SW_AUTO_FREE char *what = NULL;
 
-		if (sw_conf_parse_line(line, len, name, value) && sw_conf_points_elsewhere(name, value)) {
-			if (asprintf(&what, "%s: %s", path, name) < 0)
-				return sw_fail(err, SW_SYSTEM, "out of memory");
-			rc = add_note(r, SW_NOTE_SETTING, what, value, err);
-		}
+		bool sets = sw_conf_parse_line(line, len, name, value);
+
 		line += len + 1;
+		if (sets && strncmp(path, SW_RESTORE_OUTSIDE, strlen(SW_RESTORE_OUTSIDE)) == 0)
+			rc = make_include_dir(r, path, name, value, err);
+		if (rc != SW_OK || !sets || !sw_conf_points_elsewhere(name, value))
+			continue;
+		if (asprintf(&what, "%s: %s", path, name) < 0)
+			return sw_fail(err, SW_SYSTEM, "out of memory");
+		rc = add_note(r, SW_NOTE_SETTING, what, value, err);
 	}
 	return rc;
 }

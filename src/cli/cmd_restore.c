@@ -249,13 +249,47 @@ print_notes(const struct sw_restore_result *result, enum sw_restore_note_kind ki
 	}
 }
 
-static bool
-has_note(const struct sw_restore_result *result, enum sw_restore_note_kind kind)
+/* Where a configuration file of that name lies now, if it was outside; else NULL. */
+static const char *
+find_outside(const struct sw_restore_result *result, const char *name)
 {
-	for (size_t i = 0; i < result->note_count; i++)
-		if (result->notes[i].kind == kind)
-			return true;
-	return false;
+	for (size_t i = 0; i < result->note_count; i++) {
+		const struct sw_restore_note *note = &result->notes[i];
+		const char *slash = strrchr(note->what, '/');
+
+		if (note->kind == SW_NOTE_OUTSIDE && slash != NULL && strcmp(slash + 1, name) == 0)
+			return note->value;
+	}
+	return NULL;
+}
+
+static void
+print_start(const struct sw_restore_result *result, const char *pgdata)
+{
+	static const char *const files[][2] = {{"config_file", "postgresql.conf"}, {"hba_file", "pg_hba.conf"},
+		{"ident_file", "pg_ident.conf"}};
+
+	if (result->has_configuration) {
+		printf("\nStart it with:\n  pg_ctl -D %s start\n", pgdata);
+		return;
+	}
+	if (find_outside(result, "postgresql.conf") == NULL) {
+		printf("\nThe data directory has no postgresql.conf, and the backup has none: write one, then:\n"
+			"  pg_ctl -D %s start\n", pgdata);
+		return;
+	}
+	printf("\nThe data directory has no postgresql.conf of its own. Put the files above where they belong (Debian: "
+		"/etc/postgresql/VERSION/CLUSTER, then pg_ctlcluster VERSION CLUSTER start), or start it with:\n"
+		"  pg_ctl -D %s start -o \"-c data_directory=%s", pgdata, pgdata);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		const char *path = find_outside(result, files[i][1]);
+
+		if (path != NULL) {
+			printf(" -c %s=%s/", files[i][0], pgdata);
+			print_clean("", path, "");
+		}
+	}
+	printf("\"\n");
 }
 
 static void
@@ -296,17 +330,8 @@ print_text(const struct sw_config *config, const struct chosen *c, const struct 
 	print_notes(result, SW_NOTE_LINK, "These links lead out of the data directory, to the original's places:");
 	print_notes(result, SW_NOTE_SETTING, "Look at these settings before the start; they may name what belongs to "
 		"the original server:");
-	print_notes(result, SW_NOTE_OUTSIDE, "Configuration that was outside the data directory lies beside it:");
-	printf("\nStart it with:\n");
-	if (result->has_configuration)
-		printf("  pg_ctl -D %s start\n", pgdata);
-	else if (has_note(result, SW_NOTE_OUTSIDE))
-		printf("  the data directory has no postgresql.conf: put the files above back to their places (Debian: then "
-			"pg_ctlcluster VERSION CLUSTER start),\n  or: pg_ctl -D %s -o '-c config_file=FILE -c hba_file=FILE -c "
-			"data_directory=%s' start\n", pgdata, pgdata);
-	else
-		printf("  the data directory has no postgresql.conf, and the backup none: write one first, then pg_ctl -D "
-			"%s start\n", pgdata);
+	print_notes(result, SW_NOTE_OUTSIDE, "Configuration that was outside the data directory lies in it:");
+	print_start(result, pgdata);
 }
 
 static void

@@ -57,7 +57,9 @@ measure(struct sw_progress *p, uint64_t done, int64_t now)
 {
 	double rate;
 
-	if (now - p->sample_ms < SAMPLE_MS)
+	if (now - p->sample_ms < SAMPLE_MS && p->rate > 0)
+		return;
+	if (now == p->sample_ms)
 		return;
 	rate = done < p->sample_done ? 0 :
 		(double)(done - p->sample_done) * 1000 / (double)(now - p->sample_ms);

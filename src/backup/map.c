@@ -290,7 +290,7 @@ sw_map_chunk_decode(struct sw_map_chunk *chunk, const void *data, size_t len, st
 
 	sw_map_chunk_reset(chunk);
 	if (!decode_header(chunk, &c) || !decode_packs(chunk, &c) || !decode_frames(chunk, &c) ||
-		!decode_runs(chunk, &c) || !has(&c, (uint64_t)chunk->page_count * SW_PAGE_HASH_LEN)) {
+		!decode_runs(chunk, &c) || (uint64_t)(c.end - c.p) != (uint64_t)chunk->page_count * SW_PAGE_HASH_LEN) {
 		sw_map_chunk_reset(chunk);
 		return sw_fail(err, SW_CORRUPT, "is no map chunk for blocks of %u bytes", chunk->block_size);
 	}

@@ -55,7 +55,7 @@ sw_rc sw_map_chunk_init(struct sw_map_chunk *chunk, uint32_t block_size, struct 
 void sw_map_chunk_release(struct sw_map_chunk *chunk);
 void sw_map_chunk_reset(struct sw_map_chunk *chunk);
 
-/* Index of `pack` in the chunk's packs, adding it if it is new. */
+/* Index of `pack` (a legal name, at most one for each page) in the chunk's packs, adding it if it is new. */
 uint32_t sw_map_chunk_pack(struct sw_map_chunk *chunk, const char *pack);
 
 /* Encode (not compressed) into buf, whose content is replaced. */

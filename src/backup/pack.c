@@ -8,7 +8,8 @@
 
 #include "base/json.h"
 
-#define DIRECTORY_LINE_MAX 512 /* bytes that one frame may add to the directory, path and all */
+#define DIRECTORY_PATH_MAX 432
+#define DIRECTORY_LINE_MAX (6 * DIRECTORY_PATH_MAX + 80) /* JSON makes six bytes of a control character */
 
 sw_rc
 sw_pack_writer_init(struct sw_pack_writer *w, const struct sw_pack_writer_params *params,
@@ -55,19 +56,33 @@ begin(struct sw_pack_writer *w, struct sw_error *err)
 		"{\"seawall\":\"pack\",\"version\":1,\"name\":\"%s\",\"frames\":[", w->name);
 }
 
+/* The end of a long path, from the start of a character on. */
+static const char *
+end_of_path(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len <= DIRECTORY_PATH_MAX)
+		return path;
+	path += len - DIRECTORY_PATH_MAX;
+	while (((uint8_t)*path & 0xc0) == 0x80)
+		path++;
+	return path;
+}
+
 /* One line of the directory: [offset, stored length, path, first page, pages]. */
 static sw_rc
 note_frame(struct sw_pack_writer *w, const struct sw_frame_ref *frame, const char *path,
 	uint64_t first_page, struct sw_error *err)
 {
-	SW_AUTO_JSON *line = json_pack("[I, I, s, I, I]", (json_int_t)frame->offset,
-		(json_int_t)frame->stored_len, path, (json_int_t)first_page,
+	SW_AUTO_JSON *line = json_pack("[I, I, o, I, I]", (json_int_t)frame->offset,
+		(json_int_t)frame->stored_len, sw_json_text(end_of_path(path)), (json_int_t)first_page,
 		(json_int_t)frame->page_count);
 	char *text = line == NULL ? NULL : json_dumps(line, JSON_COMPACT);
 	sw_rc rc;
 
 	if (text == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory, or a path that is not UTF-8: %s", path);
+		return sw_fail(err, SW_SYSTEM, "out of memory");
 	rc = sw_buf_printf(&w->directory, err, "%s%s", w->frame_count > 1 ? ",\n" : "\n", text);
 	free(text);
 	return rc;
@@ -126,8 +141,8 @@ sw_pack_writer_add(struct sw_pack_writer *w, const void *data, size_t len, const
 		rc = begin(w, err);
 	if (rc != SW_OK)
 		return rc;
-	if (strlen(path) > DIRECTORY_LINE_MAX - 80)
-		path += strlen(path) - (DIRECTORY_LINE_MAX - 80);
+	if (!has_room(w, len))
+		return sw_fail(err, SW_BUG, "a frame of %zu bytes is too large for a pack of %zu", len, w->max);
 	stored = ZSTD_compress2(w->zstd, w->data + w->len, w->max - w->len, data, len);
 	if (ZSTD_isError(stored))
 		return sw_fail(err, SW_SYSTEM, "compressing: %s", ZSTD_getErrorName(stored));

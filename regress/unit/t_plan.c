@@ -223,7 +223,7 @@ put_history(uint32_t timeline, const char *text)
 
 /*
  * Segments of 1 MB.  Timeline 1: 1 … 20, without 12 and 13.  2 leaves 1 within segment 10; 3 leaves 2
- * within 14; 4 leaves 1 within 5, before any backup there was.  5 has a damaged history.
+ * within 14; 4 leaves 1 within 5, before any backup there was.
  */
 static bool
 make_repository(void)
@@ -252,7 +252,6 @@ make_repository(void)
 	put_history(2, "1\t0/A80000\tx\n");
 	put_history(3, "1\t0/A80000\tx\n2\t0/E80000\tx\n");
 	put_history(4, "1\t0/580000\tx\n");
-	put_history(5, "no history\n");
 	return true;
 }
 
@@ -345,9 +344,14 @@ static const struct {
 	{"a named backup that is not there", "ac", {.kind = SW_GOAL_LATEST}, "x", NULL, "config: there is no backup x"},
 	{"a named backup that cannot be read", "a!c", {.kind = SW_GOAL_LATEST}, "c", NULL, "corrupt: it is damaged"},
 	{"a timeline that is not there", "ac", {.kind = SW_GOAL_LATEST}, NULL, "9", "config: no history file"},
-	{"a timeline whose history is damaged", "ac", {.kind = SW_GOAL_LATEST}, NULL, "5", "corrupt: 00000005.history"},
 	{"a timeline that is no number", "ac", {.kind = SW_GOAL_LATEST}, NULL, "2x", "config: is no timeline"},
 	{"timeline 0", "ac", {.kind = SW_GOAL_LATEST}, NULL, "0", "config: is no timeline"},
+
+	/* from here on timeline 5 has a damaged history */
+	{NULL, "", {.kind = SW_GOAL_LATEST}, NULL, NULL, ""},
+	{"a timeline whose history is damaged", "ac", {.kind = SW_GOAL_LATEST}, NULL, "5", "corrupt: 00000005.history"},
+	{"the latest, when a history is damaged", "ac", {.kind = SW_GOAL_LATEST}, NULL, NULL, "corrupt: --target-timeline"},
+	{"another timeline than the damaged one", "ac", {.kind = SW_GOAL_LATEST}, NULL, "3", "c 3 12-16"},
 };
 
 static void
@@ -405,10 +409,10 @@ test_inventory(void)
 			(unsigned long long)inventory.ranges[i].first, (unsigned long long)inventory.ranges[i].last);
 	for (size_t i = 0; i < inventory.history_count; i++)
 		sw_buf_printf(&got, &err, "h%u ", inventory.histories[i]);
-	tap_is((char *)got.data, "1:1-11 1:14-20 2:10-18 3:14-16 4:5-8 h2 h3 h4 h5 ", "all WAL is listed as ranges");
+	tap_is((char *)got.data, "1:1-11 1:14-20 2:10-18 3:14-16 4:5-8 h2 h3 h4 ", "all WAL is listed as ranges");
 	sw_inventory_release(&inventory);
 	sw_inventory_read_histories(&repo, &inventory, &err);
-	tap_is_int((long long)inventory.history_count, 4, "histories are found without listing segments");
+	tap_is_int((long long)inventory.history_count, 3, "histories are found without listing segments");
 	sw_inventory_release(&inventory);
 }
 
@@ -432,8 +436,12 @@ main(void)
 		return tap_done();
 	sw_clock_set(NOON + 3600 * SECOND);
 	test_inventory();
-	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
-		test_plan(i);
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		if (plans[i].name != NULL)
+			test_plan(i);
+		else
+			put_history(5, "no history\n");
+	}
 	sw_store_free(store);
 	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return tap_done();

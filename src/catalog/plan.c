@@ -81,11 +81,11 @@ latest_history(struct planning *p, const struct sw_manifest_header *backup,
 		if (inventory->histories[i] <= backup->timeline)
 			break;
 		rc = sw_inventory_history(p->repo, inventory->histories[i], &history, err);
+		/* to go on without it might silently leave out all that happened on that timeline */
 		if (rc == SW_CORRUPT || rc == SW_NOT_FOUND) {
-			rc = remark(p, err, "timeline %u is passed over: %s", inventory->histories[i], err->text);
-			if (rc != SW_OK)
-				return rc;
-			continue;
+			err->rc = SW_CORRUPT;
+			return sw_hint(err, "without it the latest timeline is not known; --target-timeline with a number, "
+				"or current, chooses one");
 		}
 		if (rc != SW_OK)
 			return rc;
@@ -260,9 +260,15 @@ static sw_rc
 explain_choice(struct planning *p, struct sw_error *err)
 {
 	const struct sw_goal *goal = &p->request->goal;
+	const struct sw_timeline_entry *own = sw_timeline_find(&p->plan->history, p->plan->backup.timeline);
+	char lsn[SW_LSN_LEN];
 	sw_rc rc = SW_OK;
 
-	if (p->request->backup == NULL && (goal->kind == SW_GOAL_XID || goal->kind == SW_GOAL_NAME))
+	if (p->request->timeline == NULL && own != NULL && own->end != 0 && goal->kind != SW_GOAL_IMMEDIATE)
+		rc = remark(p, err, "recovery follows timeline %u, which leads away from the backup's timeline %u at LSN "
+			"%s; --target-timeline current stays on %u", p->plan->timeline, own->timeline,
+			sw_lsn_format(own->end, lsn), own->timeline);
+	if (rc == SW_OK && p->request->backup == NULL && (goal->kind == SW_GOAL_XID || goal->kind == SW_GOAL_NAME))
 		rc = remark(p, err, "backup %s is the newest; where %s lies is known only when the WAL is read: if it "
 			"is older than the backup, choose an earlier one with --backup", p->plan->backup.label,
 			goal->kind == SW_GOAL_XID ? "the transaction" : "the restore point");

@@ -263,6 +263,22 @@ find_outside(const struct sw_restore_result *result, const char *name)
 	return NULL;
 }
 
+/* A copy made for looking must not look like the server's own next timeline. */
+static void
+print_archiving(const struct sw_restore_result *result)
+{
+	for (size_t i = 0; i < result->note_count; i++) {
+		const char *name = strstr(result->notes[i].what, ": archive_");
+
+		if (result->notes[i].kind != SW_NOTE_SETTING || name == NULL ||
+			(strcmp(name, ": archive_command") != 0 && strcmp(name, ": archive_library") != 0))
+			continue;
+		printf("\nIts archiving is as the original's: once open for writing, it archives a new timeline there, which "
+			"later restores follow.\nIf it is only for looking, set archive_mode = off before the start.\n");
+		return;
+	}
+}
+
 static void
 print_start(const struct sw_restore_result *result, const char *pgdata)
 {
@@ -331,6 +347,7 @@ print_text(const struct sw_config *config, const struct chosen *c, const struct 
 	print_notes(result, SW_NOTE_SETTING, "Look at these settings before the start; they may name what belongs to "
 		"the original server:");
 	print_notes(result, SW_NOTE_OUTSIDE, "Configuration that was outside the data directory lies in it:");
+	print_archiving(result);
 	print_start(result, pgdata);
 }
 

@@ -30,7 +30,7 @@ static struct sw_repository repo;
 static const char *
 in_dir(const char *name)
 {
-	static char paths[8][128];
+	static char paths[8][1024];
 	static unsigned next;
 	char *path = paths[next++ % 8];
 

@@ -273,7 +273,7 @@ test_damaged(struct sw_store *store)
 	char path[sizeof(dir) + 128];
 	struct sw_error err = SW_ERROR_INIT;
 	struct sw_repository good;
-	SW_AUTO_BUF text;
+	SW_AUTO_BUF text = {0};
 
 	snprintf(path, sizeof(path), "%s/%s", dir, OBJECT);
 	if (sw_file_read(path, 65536, &text, &err) != SW_OK ||

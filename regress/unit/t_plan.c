@@ -199,8 +199,7 @@ put_history(uint32_t timeline, const char *text)
 	struct sw_wal_summary summary = {.timeline = timeline};
 	char object[SW_STORE_NAME_MAX], path[64];
 	struct sw_error err = SW_ERROR_INIT;
-	uint8_t sha256[SW_SHA256_LEN];
-	struct sw_stage_spool spool;
+	struct sw_object history;
 	SW_AUTO_FD fd = -1;
 	sw_rc rc;
 
@@ -210,12 +209,12 @@ put_history(uint32_t timeline, const char *text)
 	snprintf(path, sizeof(path), "%s/history", dir);
 	sw_file_write(path, text, strlen(text), 0600, &err);
 	fd = open(path, O_RDONLY);
-	rc = sw_object_encode(fd, path, &summary, 1, MB, &spool, sha256, &err);
+	rc = sw_object_encode(fd, path, &summary, 1, MB, &history, &err);
 	if (rc == SW_OK) {
-		struct sw_store_body body = sw_store_body_spool(&spool, sha256);
+		struct sw_store_body body = sw_object_body(&history);
 
 		rc = sw_store_put(store, sw_repository_wal_name(&repo, &name, object), &body, &err);
-		sw_stage_spool_release(&spool);
+		sw_object_release(&history);
 	}
 	if (rc != SW_OK)
 		tap_note("%s", err.text);

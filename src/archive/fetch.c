@@ -118,7 +118,29 @@ check_hole(struct fetch *f, struct sw_repository *repo, struct sw_error *err)
 	return sw_hint(err, "wait until it is archived, or restore to a target before it");
 }
 
-/* Several repositories: the first that has it intact; absence needs all. */
+/* Absence, and what one key alone cannot tell, is judged by the registration. */
+static sw_rc
+prove(struct fetch *f, struct sw_store *store, struct sw_error *err)
+{
+	struct sw_repository repo;
+	sw_rc first = err->rc, rc;
+
+	rc = sw_repository_open(store, sw_config_cluster(f->config), f->control.system_identifier, &repo, err);
+	/* not registered there: the configuration is wrong, which is no proof of absence */
+	if (rc == SW_NOT_FOUND)
+		return err->rc = SW_CONFIG;
+	if (rc != SW_OK)
+		return rc;
+	if (first != SW_NOT_FOUND || repo.reg.traits.versioned) {
+		rc = sw_fetch_from(&repo, &f->name, f->path, err);
+		if (rc != SW_NOT_FOUND)
+			return rc;
+	}
+	rc = check_hole(f, &repo, err);
+	return rc != SW_OK ? rc : sw_fail(err, SW_NOT_FOUND, "not in %s", sw_store_url(store));
+}
+
+/* The object itself proves by its summary that it is the right one: a hit is one request. */
 static sw_rc
 try_repository(struct fetch *f, unsigned i, struct sw_error *err)
 {
@@ -126,23 +148,15 @@ try_repository(struct fetch *f, unsigned i, struct sw_error *err)
 	struct sw_repository repo;
 	sw_rc rc = sw_store_open(f->config, i, &store, err);
 
-	if (rc == SW_OK)
-		rc = sw_repository_open(store, sw_config_cluster(f->config), f->control.system_identifier,
-			&repo, err);
-	/* not registered there: the configuration is wrong, which is no proof of absence */
-	if (rc == SW_NOT_FOUND)
-		return err->rc = SW_CONFIG;
 	if (rc != SW_OK)
 		return rc;
+	sw_repository_assume(store, sw_config_cluster(f->config), f->control.system_identifier,
+		f->control.segment_size, &repo);
 	rc = sw_fetch_from(&repo, &f->name, f->path, err);
-	if (rc != SW_NOT_FOUND)
-		return rc;
-	rc = check_hole(f, &repo, err);
-	if (rc != SW_OK)
-		return rc;
-	return sw_fail(err, SW_NOT_FOUND, "not in %s", sw_store_url(store));
+	return rc == SW_NOT_FOUND || rc == SW_CONFLICT || rc == SW_DENIED ? prove(f, store, err) : rc;
 }
 
+/* Several repositories: the first that has it intact; absence needs all. */
 static sw_rc
 try_all(struct fetch *f, struct sw_error *err)
 {

@@ -173,6 +173,8 @@ compress_content(int fd, const char *path, struct sw_wal_summary *summary, int l
 
 	if (rc == SW_OK)
 		rc = sw_stage_compress_init(&compress, level, expect, &frame.stage, err);
+	if (rc == SW_OK && is_segment(summary))
+		sw_stage_compress_threads(&compress, 2);
 	if (rc == SW_OK)
 		rc = sw_stage_xxh3_init(&content, &compress.stage, err);
 	if (rc == SW_OK)
@@ -190,7 +192,7 @@ compress_content(int fd, const char *path, struct sw_wal_summary *summary, int l
 }
 
 static sw_rc
-write_summary(const struct sw_wal_summary *summary, struct sw_stage *stage, struct sw_error *err)
+write_summary(const struct sw_wal_summary *summary, struct sw_buf *buf, struct sw_error *err)
 {
 	SW_AUTO_JSON *object = summary_json(summary);
 	SW_AUTO_FREE char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
@@ -201,44 +203,66 @@ write_summary(const struct sw_wal_summary *summary, struct sw_stage *stage, stru
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	header[0] = htole32(SW_SKIPPABLE_MAGIC);
 	header[1] = htole32((uint32_t)strlen(text));
-	rc = sw_stage_write(stage, header, sizeof(header), err);
-	return rc == SW_OK ? sw_stage_write(stage, text, strlen(text), err) : rc;
+	rc = sw_buf_append(buf, header, sizeof(header), err);
+	return rc == SW_OK ? sw_buf_append(buf, text, strlen(text), err) : rc;
 }
 
 static sw_rc
-write_spool(const struct sw_stage_spool *spool, struct sw_stage *stage, struct sw_error *err)
+hash_object(struct sw_object *object, struct sw_error *err)
 {
-	if (spool->fd < 0)
-		return sw_stage_write(stage, spool->buf.data, spool->buf.len, err);
-	return pump(spool->fd, spool->len, "a temporary file", stage, err);
+	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest digest = {0};
+	const struct sw_stage_spool *frame = &object->frame;
+	sw_rc rc = sw_stage_digest_init(&digest, NULL, err);
+
+	if (rc == SW_OK)
+		rc = sw_stage_write(&digest.stage, object->summary.data, object->summary.len, err);
+	if (rc == SW_OK && frame->fd < 0)
+		rc = sw_stage_write(&digest.stage, frame->buf.data, frame->buf.len, err);
+	else if (rc == SW_OK)
+		rc = pump(frame->fd, frame->len, "a temporary file", &digest.stage, err);
+	if (rc == SW_OK)
+		rc = sw_stage_finish(&digest.stage, err);
+	memcpy(object->sha256, digest.sha256, SW_SHA256_LEN);
+	return rc;
 }
 
 sw_rc
 sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
-	size_t memory_max, struct sw_stage_spool *ret_object, uint8_t ret_sha256[SW_SHA256_LEN],
-	struct sw_error *err)
+	size_t memory_max, struct sw_object *ret_object, struct sw_error *err)
 {
-	__attribute__((cleanup(sw_stage_spool_release))) struct sw_stage_spool content, object;
-	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest digest = {0};
+	struct sw_object object;
 	sw_rc rc;
 
-	sw_stage_spool_init(&content, memory_max);
-	sw_stage_spool_init(&object, memory_max);
-	rc = compress_content(fd, path, summary, level, &content, err);
+	sw_buf_init(&object.summary, SW_SUMMARY_MAX + 8);
+	sw_stage_spool_init(&object.frame, memory_max);
+	rc = compress_content(fd, path, summary, level, &object.frame, err);
 	if (rc == SW_OK)
-		rc = sw_stage_digest_init(&digest, &object.stage, err);
+		rc = write_summary(summary, &object.summary, err);
 	if (rc == SW_OK)
-		rc = write_summary(summary, &digest.stage, err);
+		rc = hash_object(&object, err);
 	if (rc == SW_OK)
-		rc = write_spool(&content, &digest.stage, err);
-	if (rc == SW_OK)
-		rc = sw_stage_finish(&digest.stage, err);
-	if (rc != SW_OK)
-		return rc;
-	memcpy(ret_sha256, digest.sha256, SW_SHA256_LEN);
-	*ret_object = object;
-	sw_stage_spool_init(&object, 0);
-	return SW_OK;
+		*ret_object = object;
+	else
+		sw_object_release(&object);
+	return rc;
+}
+
+void
+sw_object_release(struct sw_object *object)
+{
+	sw_buf_release(&object->summary);
+	sw_stage_spool_release(&object->frame);
+}
+
+struct sw_store_body
+sw_object_body(const struct sw_object *object)
+{
+	struct sw_store_body body = sw_store_body_spool(&object->frame, object->sha256);
+
+	body.head = object->summary.data;
+	body.head_len = object->summary.len;
+	body.len += object->summary.len;
+	return body;
 }
 
 /* --- read ------------------------------------------------------------------------ */
@@ -313,19 +337,37 @@ reader_finish(struct sw_stage *stage, struct sw_error *err)
 
 	if (!r->content_came)
 		return sw_fail(err, SW_CORRUPT, "ends within or behind its summary");
-	/* the content is judged before the next stage may finish */
-	r->content.stage.next = NULL;
+	/* the frame is judged before anything behind it may finish */
+	r->frame.stage.next = NULL;
 	rc = sw_stage_finish(&r->frame.stage, err);
-	if (rc != SW_OK)
-		return rc;
+	if (rc == SW_OK && memcmp(r->frame.sha256, r->summary.frame_sha256, SW_SHA256_LEN) != 0)
+		rc = sw_fail(err, SW_CORRUPT, "its frame does not have the SHA-256 of its summary");
+	return rc == SW_OK ? sw_stage_finish(&r->thread.stage, err) : rc;
+}
+
+static struct sw_object_reader *
+reader_of_judge(struct sw_stage *stage)
+{
+	return (struct sw_object_reader *)((char *)stage - offsetof(struct sw_object_reader, judge));
+}
+
+static sw_rc
+judge_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
+{
+	return sw_stage_write(stage->next, data, len, err);
+}
+
+static sw_rc
+judge_finish(struct sw_stage *stage, struct sw_error *err)
+{
+	const struct sw_object_reader *r = reader_of_judge(stage);
+
 	if (r->content.len != r->summary.size)
 		return sw_fail(err, SW_CORRUPT, "has %" PRIu64 " bytes of content where its summary says %"
 			PRIu64, r->content.len, r->summary.size);
-	if (memcmp(r->frame.sha256, r->summary.frame_sha256, SW_SHA256_LEN) != 0)
-		return sw_fail(err, SW_CORRUPT, "its frame does not have the SHA-256 of its summary");
 	if (memcmp(r->content.hash, r->summary.xxh3, SW_XXH3_LEN) != 0)
 		return sw_fail(err, SW_CORRUPT, "its content does not have the hash of its summary");
-	return sw_stage_finish(r->stage.next, err);
+	return sw_stage_finish(stage->next, err);
 }
 
 sw_rc
@@ -340,11 +382,14 @@ sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_st
 	if (name != NULL)
 		snprintf(r->summary.name, sizeof(r->summary.name), "%s", name);
 	sw_buf_init(&r->head, SW_SUMMARY_MAX);
-	rc = sw_stage_xxh3_init(&r->content, next, err);
+	r->judge = (struct sw_stage){.write = judge_write, .finish = judge_finish, .next = next};
+	rc = sw_stage_xxh3_init(&r->content, &r->judge, err);
 	if (rc == SW_OK)
 		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->content.stage, err);
 	if (rc == SW_OK)
-		rc = sw_stage_digest_init(&r->frame, &r->decompress.stage, err);
+		rc = sw_stage_thread_init(&r->thread, &r->decompress.stage, err);
+	if (rc == SW_OK)
+		rc = sw_stage_digest_init(&r->frame, &r->thread.stage, err);
 	return rc;
 }
 
@@ -352,6 +397,7 @@ void
 sw_object_reader_release(struct sw_object_reader *r)
 {
 	sw_buf_release(&r->head);
+	sw_stage_thread_release(&r->thread);
 	sw_stage_digest_release(&r->frame);
 	sw_stage_decompress_release(&r->decompress);
 	sw_stage_xxh3_release(&r->content);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "pg/names.h"
+#include "store/store.h"
 #include "stream/stage.h"
 
 #define SW_SUMMARY_MAX 65536 /* bytes of JSON */
@@ -28,16 +29,25 @@ struct sw_wal_summary {
 	char host[256], pgdata[1024]; /* where it was pushed from; told, not used */
 };
 
+struct sw_object {
+	struct sw_buf summary; /* the skippable frame */
+	struct sw_stage_spool frame;
+	uint8_t sha256[SW_SHA256_LEN]; /* of both */
+};
+
 /*
- * Read `fd` (a file of pg_wal, from its start) and write the object into `ret_object`, whose bytes never
- * exceed memory_max in memory (twice that while it is put together).
- * summary: everything but size and hashes, which this fills.  ret_sha256: of the object.
- * ret_object is initialised by this call, on success only, and released by the caller.
+ * Read `fd` (a file of pg_wal, from its start) and make the object, whose frame has at most memory_max bytes in
+ * memory, beyond that it lies in an unlinked file.  Segments are compressed in two threads.
+ * summary: everything but size and hashes, which this fills.
+ * ret_object is initialised by this call, on success only.
  * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
  */
 sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
-	size_t memory_max, struct sw_stage_spool *ret_object, uint8_t ret_sha256[SW_SHA256_LEN],
-	struct sw_error *err);
+	size_t memory_max, struct sw_object *ret_object, struct sw_error *err);
+void sw_object_release(struct sw_object *object);
+
+/* The bytes to put; borrowed from the object. */
+struct sw_store_body sw_object_body(const struct sw_object *object);
 
 /* A stage that takes an object and gives its content to the next stage, verified at finish. */
 struct sw_object_reader {
@@ -48,8 +58,10 @@ struct sw_object_reader {
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
 	struct sw_stage_digest frame;
+	struct sw_stage_thread thread; /* the rest is done while more is received */
 	struct sw_stage_decompress decompress;
 	struct sw_stage_xxh3 content;
+	struct sw_stage judge;
 };
 
 /*

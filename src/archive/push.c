@@ -36,9 +36,8 @@ struct push {
 	struct sw_control control;
 	struct sw_wal_name name;
 	struct sw_wal_summary summary;
-	struct sw_stage_spool object;
+	struct sw_object object;
 	bool encoded;
-	uint8_t sha256[SW_SHA256_LEN];
 	unsigned repo_count;
 	struct sw_store *stores[REPOS_MAX];
 	struct sw_repository repos[REPOS_MAX];
@@ -50,7 +49,7 @@ push_release(struct push *push)
 	if (push->fd >= 0)
 		close(push->fd);
 	if (push->encoded)
-		sw_stage_spool_release(&push->object);
+		sw_object_release(&push->object);
 	for (unsigned i = 0; i < push->repo_count; i++)
 		sw_store_free(push->stores[i]);
 }
@@ -130,7 +129,7 @@ encode(struct push *push, struct sw_error *err)
 		return sw_fail_errno(err, "stat of %s", push->path);
 	rc = sw_object_encode(push->fd, push->path, &push->summary,
 		(int)sw_config_int(push->config, SW_OPT_COMPRESS_LEVEL),
-		(size_t)sw_config_size(push->config, SW_OPT_MEMORY_MAX), &push->object, push->sha256, err);
+		(size_t)sw_config_size(push->config, SW_OPT_MEMORY_MAX), &push->object, err);
 	if (rc != SW_OK)
 		return rc;
 	push->encoded = true;
@@ -268,7 +267,7 @@ prepare(struct sw_pool *pool, unsigned worker, void *ctx, struct sw_error *err)
 static sw_rc
 put_in(struct push *push, struct sw_repository *repo, struct sw_error *err)
 {
-	struct sw_store_body body = sw_store_body_spool(&push->object, push->sha256);
+	struct sw_store_body body = sw_object_body(&push->object);
 	char name[SW_STORE_NAME_MAX];
 	sw_rc rc;
 

@@ -90,6 +90,8 @@ fetch_registration(struct sw_store *store, const char *cluster, const char *name
 	sw_rc rc;
 
 	sw_buf_init(&buf, REGISTRATION_MAX);
+	/* what the store enforces stands in what is being read */
+	sw_store_set_traits(store, &(struct sw_store_traits){.put_if_absent = true});
 	rc = sw_store_get_buf(store, name, 0, 0, &buf, err);
 	if (rc != SW_OK && rc != SW_CORRUPT)
 		return rc;
@@ -110,6 +112,16 @@ fetch_registration(struct sw_store *store, const char *cluster, const char *name
 		return rc;
 	*ret_reg = reg;
 	return SW_OK;
+}
+
+void
+sw_repository_assume(struct sw_store *store, const char *cluster, uint64_t system_identifier,
+	uint32_t segment_size, struct sw_repository *ret_repo)
+{
+	*ret_repo = (struct sw_repository){.store = store};
+	set_prefix(ret_repo, cluster, system_identifier);
+	ret_repo->reg.system_identifier = system_identifier;
+	ret_repo->reg.segment_size = segment_size;
 }
 
 sw_rc

@@ -44,6 +44,13 @@ sw_rc sw_repository_open(struct sw_store *store, const char *cluster, uint64_t s
 	struct sw_repository *ret_repo, struct sw_error *err);
 
 /*
+ * A repository of which nothing was read: names only, and registration fields as the caller knows them from pg_control.
+ * Enough to get an object; never enough to say that one is not there.
+ */
+void sw_repository_assume(struct sw_store *store, const char *cluster, uint64_t system_identifier,
+	uint32_t segment_size, struct sw_repository *ret_repo);
+
+/*
  * Register: fills id, created_us and page_hash_secret of `reg` with fresh values and puts the object.
  * SW_CONFLICT: somebody registered first.
  */

@@ -79,6 +79,18 @@ accept_get(void *ctx, const struct sw_http_answer *a, struct sw_error *err)
 	return sw_hint(err, "something between here and the service may be changing requests (a proxy?)");
 }
 
+/* What was read from a bucket with versions, of which it is not known whether the store enforces put-if-absent. */
+static sw_rc
+check_oldest(struct sw_s3 *s3, const char *name, const char *version, struct sw_error *err)
+{
+	struct sw_s3_version oldest;
+	sw_rc rc = sw_s3_find_oldest(s3, name, &oldest, err);
+
+	if (rc != SW_OK || (oldest.found && strcmp(oldest.id, version) == 0))
+		return rc;
+	return sw_fail(err, SW_CONFLICT, "%s/%s: what was read is not the oldest version", s3->store.url, name);
+}
+
 static sw_rc
 get_version(struct sw_s3 *s3, const char *name, const char *version, uint64_t offset, uint64_t len,
 	struct sw_stage *sink, struct sw_error *err)
@@ -111,6 +123,8 @@ get_version(struct sw_s3 *s3, const char *name, const char *version, uint64_t of
 	if (rc == SW_OK && answer.http.received != answer.http.length)
 		rc = sw_fail(err, SW_TRANSIENT, "GET %s/%s: %llu bytes came of %llu", s3->store.url, name,
 			(unsigned long long)answer.http.received, (unsigned long long)answer.http.length);
+	if (rc == SW_OK && version == NULL && !s3->traits_known && answer.http.version_id[0] != '\0')
+		rc = check_oldest(s3, name, answer.http.version_id, err);
 	return rc == SW_OK ? sw_stage_finish(sink, err) : rc;
 }
 
@@ -565,6 +579,7 @@ static void
 s3_set_traits(struct sw_store *store, const struct sw_store_traits *traits)
 {
 	s3_of(store)->traits = *traits;
+	s3_of(store)->traits_known = true;
 }
 
 static void
@@ -579,7 +594,7 @@ s3_clone(const struct sw_store *store, struct sw_store **ret_store, struct sw_er
 	const struct sw_s3 *s3 = (const struct sw_s3 *)store;
 	sw_rc rc = sw_s3_open(&s3->params, ret_store, err);
 
-	if (rc == SW_OK)
+	if (rc == SW_OK && s3->traits_known)
 		s3_set_traits(*ret_store, &s3->traits);
 	return rc;
 }

@@ -16,6 +16,7 @@ struct sw_s3 {
 	struct sw_s3_params params; /* its texts are ours */
 	struct sw_credentials credentials;
 	struct sw_store_traits traits;
+	bool traits_known; /* sw_store_set_traits was called */
 	struct sw_http *http;
 	char *origin; /* "https://host:port" */
 	const char *host; /* in origin */

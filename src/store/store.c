@@ -162,15 +162,12 @@ sw_store_body_spool(const struct sw_stage_spool *spool, const uint8_t sha256[SW_
 	return body;
 }
 
-sw_rc
-sw_store_body_read(const struct sw_store_body *body, uint64_t at, void *buf, size_t len,
-	struct sw_error *err)
+static sw_rc
+read_rest(const struct sw_store_body *body, uint64_t at, void *buf, size_t len, struct sw_error *err)
 {
 	size_t got;
 	sw_rc rc;
 
-	if (at > body->len || len > body->len - at)
-		return sw_fail(err, SW_BUG, "reading behind the end of a body");
 	if (body->data != NULL) {
 		memcpy(buf, (const uint8_t *)body->data + at, len);
 		return SW_OK;
@@ -179,6 +176,22 @@ sw_store_body_read(const struct sw_store_body *body, uint64_t at, void *buf, siz
 	if (rc == SW_OK && got < len)
 		rc = sw_fail(err, SW_CORRUPT, "what is to be stored has become shorter while it was read");
 	return rc;
+}
+
+sw_rc
+sw_store_body_read(const struct sw_store_body *body, uint64_t at, void *buf, size_t len,
+	struct sw_error *err)
+{
+	size_t n = 0;
+
+	if (at > body->len || len > body->len - at)
+		return sw_fail(err, SW_BUG, "reading behind the end of a body");
+	if (at < body->head_len) {
+		n = len < body->head_len - at ? len : (size_t)(body->head_len - at);
+		memcpy(buf, (const uint8_t *)body->head + at, n);
+	}
+	return n == len ? SW_OK :
+		read_rest(body, at + n - body->head_len, (uint8_t *)buf + n, len - n, err);
 }
 
 /* --- for implementations ------------------------------------------------------- */

@@ -31,11 +31,13 @@
 struct sw_config;
 struct sw_store;
 
-/* The bytes of one object.  Of known length, so that they can be sent again. */
+/* The bytes of one object: head_len bytes of `head`, then the rest.  Of known length, so that they can be sent again. */
 struct sw_store_body {
+	const void *head; /* may be NULL */
+	size_t head_len;
 	const void *data; /* in memory, or NULL: */
 	int fd;           /* from offset 0 of this descriptor, read with pread */
-	uint64_t len;
+	uint64_t len;     /* of all */
 	uint8_t sha256[SW_SHA256_LEN];
 };
 
@@ -84,7 +86,8 @@ const char *sw_store_url(const struct sw_store *store);
  * Tell the handle (and its later clones) what the store enforces, as recorded in the repository.
  * Without put_if_absent on a versioned bucket the oldest data version is the truth: get and head
  * read it, and put lists the versions afterwards: if ours is not the oldest, SW_CONFLICT.
- * Default: put_if_absent.
+ * Until it is told, the handle takes put_if_absent for granted, but a get that meets a bucket with versions proves that
+ * what it read is the oldest: SW_CONFLICT if not, SW_DENIED who may not list versions (tell it, and get again).
  */
 void sw_store_set_traits(struct sw_store *store, const struct sw_store_traits *traits);
 

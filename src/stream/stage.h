@@ -10,6 +10,7 @@
 #define SW_STREAM_STAGE_H
 
 #include <openssl/types.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -93,6 +94,26 @@ struct sw_stage_xxh3 {
 sw_rc sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct sw_error *err);
 void sw_stage_xxh3_release(struct sw_stage_xxh3 *s);
 
+/*
+ * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS pieces and returns; finish waits
+ * until the next stage has finished.  What failed there is the result of a later write, or of finish.
+ */
+#define SW_THREAD_SLOTS 8
+#define SW_THREAD_SLOT_SIZE (128 * 1024)
+struct sw_stage_thread {
+	struct sw_stage stage;
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t changed;
+	uint8_t *slots;
+	size_t len[SW_THREAD_SLOTS];
+	uint64_t written, taken; /* pieces so far */
+	bool running, ended, cancelled;
+	struct sw_error err;
+};
+sw_rc sw_stage_thread_init(struct sw_stage_thread *s, struct sw_stage *next, struct sw_error *err);
+void sw_stage_thread_release(struct sw_stage_thread *s); /* waits for the thread; nothing more is written or finished */
+
 /* --- zstd (RFC 8878) -------------------------------------------------------- */
 
 typedef struct ZSTD_CCtx_s ZSTD_CCtx;
@@ -112,6 +133,8 @@ struct sw_stage_compress {
  */
 sw_rc sw_stage_compress_init(struct sw_stage_compress *s, int level, uint64_t content_len,
 	struct sw_stage *next, struct sw_error *err);
+/* Compress in `count` more threads, where libzstd can; before the first write. */
+void sw_stage_compress_threads(struct sw_stage_compress *s, int count);
 void sw_stage_compress_release(struct sw_stage_compress *s);
 
 struct sw_stage_decompress {

@@ -78,6 +78,13 @@ sw_stage_compress_init(struct sw_stage_compress *s, int level, uint64_t content_
 }
 
 void
+sw_stage_compress_threads(struct sw_stage_compress *s, int count)
+{
+	/* a library without threads refuses, and compresses all the same */
+	(void)ZSTD_CCtx_setParameter(s->ctx, ZSTD_c_nbWorkers, count);
+}
+
+void
 sw_stage_compress_release(struct sw_stage_compress *s)
 {
 	ZSTD_freeCCtx(s->ctx);

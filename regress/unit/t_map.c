@@ -294,6 +294,7 @@ test_counts(void)
 	} cases[] = {
 		{"more packs than pages", 4096, 5000, 4096, 4096},
 		{"more frames than pages", 4096, 1, 4097, 4097},
+		{"more frames than runs", 4096, 1, 4097, 4096},
 		{"more runs than pages", 4096, 1, 1, 4097},
 		{"more runs than any chunk's pages", 8192, 1, 1, 8192},
 		{"more of everything", 100000, 100000, 100000, 100000},

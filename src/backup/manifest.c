@@ -14,6 +14,7 @@
 
 #define MANIFEST_VERSION 1
 #define MANIFEST_LEVEL 3
+#define PATH_LEN_MAX 4096
 #define MANIFEST_CONTENT_MAX (UINT64_C(64) << 30)
 
 static const char *const type_names[] = {
@@ -33,6 +34,34 @@ sw_label_ok(const char *label)
 		strspn(label, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
+/* Bytes of content in an entry that has no chunks. */
+static uint64_t
+inline_max(enum sw_entry_type type)
+{
+	return type == SW_ENTRY_OUTSIDE ? SW_OUTSIDE_MAX : SW_INLINE_MAX;
+}
+
+bool
+sw_manifest_path_ok(const char *path, bool absolute)
+{
+	const char *p = path;
+
+	if (absolute && *p++ != '/')
+		return false;
+	if (strlen(path) >= PATH_LEN_MAX || !sw_json_text_ok(path))
+		return false;
+	for (;;) {
+		size_t len = strcspn(p, "/");
+
+		if (len == 0 || len > 255 || (len == 1 && p[0] == '.') ||
+			(len == 2 && p[0] == '.' && p[1] == '.'))
+			return false;
+		if (p[len] == '\0')
+			return true;
+		p += len + 1;
+	}
+}
+
 /* --- header ------------------------------------------------------------------------ */
 
 static json_t *
@@ -43,7 +72,7 @@ header_json(const struct sw_manifest_header *h)
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, h->system_identifier);
 	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:b, s:b, s:b,"
-		"s:I, s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:I, s:I, s:I, s:I, s:I,"
+		"s:I, s:s, s:s, s:s, s:s, s:{s:o, s:o}, s:I, s:I, s:I, s:I, s:I,"
 		"s:s, s:n, s:n, s:n, s:{}, s:s}",
 		"seawall", "manifest", "version", MANIFEST_VERSION, "label", h->label,
 		"cluster", h->cluster, "system_identifier", system_id, "registration", h->registration,
@@ -56,7 +85,7 @@ header_json(const struct sw_manifest_header *h)
 		"timeline", (json_int_t)h->timeline, "start_lsn", sw_lsn_format(h->start, start),
 		"stop_lsn", sw_lsn_format(h->stop, stop), "started", sw_clock_iso(h->started_us, started),
 		"finished", sw_clock_iso(h->finished_us, finished),
-		"origin", "host", h->host, "pgdata", h->pgdata,
+		"origin", "host", sw_json_text(h->host), "pgdata", sw_json_text(h->pgdata),
 		"size", (json_int_t)h->size, "stored", (json_int_t)h->stored,
 		"entries", (json_int_t)h->entry_count, "packs", (json_int_t)h->pack_count,
 		"damaged_pages", (json_int_t)h->damaged_pages,
@@ -158,15 +187,21 @@ parse_moments(const json_t *o, struct sw_manifest_header *h, struct sw_error *er
 static sw_rc
 check_reserved(const json_t *o, struct sw_error *err)
 {
-	const char *hash = json_string_value(json_object_get(o, "hash"));
+	const json_t *enc = json_object_get(o, "enc");
+	const char *hash = NULL;
+	sw_rc rc = sw_json_string(o, "hash", &hash, err);
 
-	if (hash == NULL || strcmp(hash, "xxh3-128") != 0)
-		return sw_fail(err, SW_CONFIG, "its page hash is not known: %s", hash == NULL ? "none" : hash);
-	if (!json_is_null(json_object_get(o, "enc"))) {
+	if (rc == SW_OK && enc == NULL)
+		rc = sw_fail(err, SW_CORRUPT, "\"enc\" is missing");
+	if (rc != SW_OK)
+		return rc;
+	if (strcmp(hash, "xxh3-128") != 0)
+		sw_fail(err, SW_CONFIG, "its page hash is not known: %s", hash);
+	else if (!json_is_null(enc))
 		sw_fail(err, SW_CONFIG, "it is encrypted, which this Seawall cannot read");
-		return sw_hint(err, "use a newer Seawall");
-	}
-	return SW_OK;
+	else
+		return SW_OK;
+	return sw_hint(err, "use the Seawall that wrote it, or a newer one");
 }
 
 static sw_rc
@@ -215,14 +250,15 @@ static ssize_t
 from_base64(const char *text, uint8_t *out, size_t max)
 {
 	size_t len = strlen(text), pad = 0;
+	int got;
 
 	if (len % 4 != 0 || len / 4 * 3 > max + 2)
 		return -1;
 	while (pad < 2 && pad < len && text[len - 1 - pad] == '=')
 		pad++;
-	if (EVP_DecodeBlock(out, (const unsigned char *)text, (int)len) < 0)
-		return -1;
-	return (ssize_t)(len / 4 * 3 - pad);
+	/* OpenSSL passes over blanks at both ends */
+	got = EVP_DecodeBlock(out, (const unsigned char *)text, (int)len);
+	return got < 0 || (size_t)got != len / 4 * 3 ? -1 : (ssize_t)((size_t)got - pad);
 }
 
 /* --- writing ----------------------------------------------------------------------- */
@@ -235,7 +271,9 @@ write_line(struct sw_stage *stage, json_t *object, struct sw_error *err)
 
 	json_decref(object);
 	if (text == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory, or a path that is not UTF-8");
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	if (strlen(text) > SW_MANIFEST_LINE_MAX)
+		return sw_fail(err, SW_BUG, "a line of %zu bytes", strlen(text));
 	rc = sw_stage_write(stage, text, strlen(text), err);
 	return rc == SW_OK ? sw_stage_write(stage, "\n", 1, err) : rc;
 }
@@ -265,7 +303,11 @@ sw_manifest_writer_init(struct sw_manifest_writer *w, const struct sw_manifest_h
 {
 	sw_rc rc;
 
-	*w = (struct sw_manifest_writer){.out = out};
+	*w = (struct sw_manifest_writer){
+		.out = out,
+		.entries_due = header->entry_count,
+		.packs_due = header->pack_count,
+	};
 	rc = write_header(header, out, err);
 	if (rc == SW_OK)
 		rc = sw_stage_compress_init(&w->compress, MANIFEST_LEVEL, UINT64_MAX, out, err);
@@ -306,6 +348,26 @@ add_content(json_t *object, const struct sw_entry *entry)
 		json_object_set_new(object, "frame", json_string(frame)) == 0;
 }
 
+/* What a reader would refuse, when it is too late. */
+static bool
+entry_ok(const struct sw_manifest_writer *w, const struct sw_entry *e)
+{
+	bool link = e->type == SW_ENTRY_LINK || e->type == SW_ENTRY_TABLESPACE;
+	bool file = e->type == SW_ENTRY_FILE || e->type == SW_ENTRY_OUTSIDE;
+	char mtime[SW_CLOCK_ISO_LEN];
+	int64_t mtime_us;
+
+	if (!sw_manifest_path_ok(e->path, e->type == SW_ENTRY_OUTSIDE) || w->pack_count > 0 ||
+		(w->entry_count > 0 && strcmp(w->last, e->path) >= 0) ||
+		!sw_clock_parse_iso(sw_clock_iso(e->mtime_us, mtime), &mtime_us))
+		return false;
+	if (link)
+		return e->target != NULL && sw_json_text_ok(e->target) && strlen(e->target) < PATH_LEN_MAX;
+	if (file && e->frame != NULL)
+		return e->size <= inline_max(e->type) && e->frame_len <= ZSTD_COMPRESSBOUND(SW_OUTSIDE_MAX);
+	return !file || (e->type == SW_ENTRY_FILE && e->chunk_count <= SW_ENTRY_CHUNKS_MAX);
+}
+
 sw_rc
 sw_manifest_writer_entry(struct sw_manifest_writer *w, const struct sw_entry *entry,
 	struct sw_error *err)
@@ -315,6 +377,10 @@ sw_manifest_writer_entry(struct sw_manifest_writer *w, const struct sw_entry *en
 	bool ok = true;
 	sw_rc rc;
 
+	if (!entry_ok(w, entry))
+		return sw_fail(err, SW_BUG, "the manifest cannot hold %s", entry->path);
+	w->entry_count++;
+	snprintf(w->last, sizeof(w->last), "%s", entry->path);
 	snprintf(mode, sizeof(mode), "%04o", entry->mode & 07777);
 	object = json_pack("{s:s, s:s, s:s, s:s}", "path", entry->path, "type", type_names[entry->type],
 		"mode", mode, "mtime", sw_clock_iso(entry->mtime_us, mtime));
@@ -326,7 +392,6 @@ sw_manifest_writer_entry(struct sw_manifest_writer *w, const struct sw_entry *en
 		json_decref(object);
 		object = NULL;
 	}
-	w->lines++;
 	rc = write_line(&w->compress.stage, object, err);
 	return rc == SW_OK ? rc : sw_wrap(err, "writing the manifest's line for %s", entry->path);
 }
@@ -337,7 +402,11 @@ sw_manifest_writer_pack(struct sw_manifest_writer *w, const struct sw_pack_info 
 {
 	char sha256[2 * SW_SHA256_LEN + 1];
 
-	w->lines++;
+	if (!sw_pack_name_ok(info->name) || info->size > SW_PACK_BYTES ||
+		(w->pack_count > 0 && strcmp(w->last, info->name) >= 0))
+		return sw_fail(err, SW_BUG, "the manifest cannot hold pack %s", info->name);
+	w->pack_count++;
+	snprintf(w->last, sizeof(w->last), "%s", info->name);
 	return write_line(&w->compress.stage, json_pack("{s:s, s:I, s:s}", "pack", info->name,
 		"size", (json_int_t)info->size, "sha256", sw_hex(info->sha256, SW_SHA256_LEN, sha256)), err);
 }
@@ -345,6 +414,8 @@ sw_manifest_writer_pack(struct sw_manifest_writer *w, const struct sw_pack_info 
 sw_rc
 sw_manifest_writer_finish(struct sw_manifest_writer *w, struct sw_error *err)
 {
+	if (w->entry_count != w->entries_due || w->pack_count != w->packs_due)
+		return sw_fail(err, SW_BUG, "the manifest's header does not count its lines");
 	return sw_stage_finish(&w->compress.stage, err);
 }
 
@@ -364,33 +435,12 @@ struct line_stage {
 	struct sw_manifest_header header;
 	struct sw_buf line;
 	uint64_t line_count, entry_count, pack_count;
-	char last[4096];              /* path or pack before */
+	char last[PATH_LEN_MAX];      /* path or pack before */
 	struct sw_chunk_ref *chunks;
 	size_t chunk_max;
 	uint8_t frame[SW_OUTSIDE_MAX * 2];
 	bool failed_by_reader;        /* the error is the callback's, not the manifest's */
 };
-
-static bool
-path_ok(const char *path, bool absolute)
-{
-	const char *p = path;
-
-	if (absolute && *p++ != '/')
-		return false;
-	if (strlen(path) >= 4096)
-		return false;
-	for (;;) {
-		size_t len = strcspn(p, "/");
-
-		if (len == 0 || len > 255 || (len == 1 && p[0] == '.') ||
-			(len == 2 && p[0] == '.' && p[1] == '.'))
-			return false;
-		if (p[len] == '\0')
-			return true;
-		p += len + 1;
-	}
-}
 
 static sw_rc
 parse_chunks(struct line_stage *s, const json_t *array, struct sw_entry *entry, struct sw_error *err)
@@ -435,10 +485,10 @@ parse_content(struct line_stage *s, const json_t *o, struct sw_entry *entry, str
 
 	if (rc != SW_OK)
 		return rc;
-	if (frame == NULL)
+	if (frame == NULL && entry->type == SW_ENTRY_FILE)
 		return parse_chunks(s, json_object_get(o, "chunks"), entry, err);
-	len = from_base64(frame, s->frame, sizeof(s->frame) - 3);
-	if (len < 0 || entry->size > (entry->type == SW_ENTRY_OUTSIDE ? SW_OUTSIDE_MAX : SW_INLINE_MAX))
+	len = frame == NULL ? -1 : from_base64(frame, s->frame, sizeof(s->frame) - 3);
+	if (len < 0 || entry->size > inline_max(entry->type))
 		return sw_fail(err, SW_CORRUPT, "\"frame\" is malformed");
 	entry->frame = s->frame;
 	entry->frame_len = (size_t)len;
@@ -467,7 +517,7 @@ parse_entry(struct line_stage *s, const json_t *o, struct sw_entry *entry, struc
 		mode[4] != '\0' || !sw_clock_parse_iso(mtime, &entry->mtime_us))
 		return sw_fail(err, SW_CORRUPT, "\"type\", \"mode\" or \"mtime\" is malformed");
 	entry->mode = (uint32_t)strtoul(mode, NULL, 8);
-	if (!path_ok(entry->path, entry->type == SW_ENTRY_OUTSIDE))
+	if (!sw_manifest_path_ok(entry->path, entry->type == SW_ENTRY_OUTSIDE))
 		return sw_fail(err, SW_CORRUPT, "path \"%s\" is not allowed", entry->path);
 	if (entry->type == SW_ENTRY_LINK || entry->type == SW_ENTRY_TABLESPACE)
 		return sw_json_string(o, "target", &entry->target, err);
@@ -596,9 +646,20 @@ read_copy(struct sw_repository *repo, const char *name, struct line_stage *lines
 
 	if (rc == SW_OK)
 		rc = sw_store_get(repo->store, name, 0, 0, &decompress.stage, err);
-	if (rc == SW_CORRUPT && !lines->failed_by_reader)
+	if ((rc == SW_CORRUPT || rc == SW_CONFIG) && !lines->failed_by_reader)
 		sw_wrap(err, "%s in %s", name, sw_store_url(repo->store));
 	return rc;
+}
+
+/* manifest.zst is damaged (`first`), and the copy cannot be read either. */
+static sw_rc
+neither(const struct sw_error *first, struct sw_error *err)
+{
+	if (err->rc == SW_NOT_FOUND)
+		*err = *first;
+	if (err->rc == SW_CORRUPT)
+		sw_hint(err, "neither copy of this backup's manifest can be read: use another backup ('seawall list')");
+	return err->rc;
 }
 
 sw_rc
@@ -606,6 +667,7 @@ sw_manifest_read(struct sw_repository *repo, const char *label,
 	const struct sw_manifest_reader *reader, struct sw_error *err)
 {
 	static const char *const copies[] = {"manifest.zst", "manifest.copy.zst"};
+	struct sw_error first = SW_ERROR_INIT;
 	sw_rc rc = SW_BUG;
 
 	for (size_t i = 0; i < 2; i++) {
@@ -624,8 +686,13 @@ sw_manifest_read(struct sw_repository *repo, const char *label,
 		by_reader = lines->failed_by_reader;
 		sw_buf_release(&lines->line);
 		free(lines->chunks);
-		if (rc != SW_CORRUPT || by_reader || i == 1)
-			break;
+		if (rc == SW_OK || by_reader)
+			return rc;
+		if (i == 1)
+			return neither(&first, err);
+		if (rc != SW_CORRUPT)
+			return rc;
+		first = *err;
 		sw_log(SW_LOG_WARNING, "%s; reading the copy", err->text);
 		reader->restart(reader->ctx);
 	}
@@ -633,9 +700,11 @@ sw_manifest_read(struct sw_repository *repo, const char *label,
 }
 
 static sw_rc
-header_of_copy(struct sw_repository *repo, const char *name, uint64_t object_size,
+header_of_copy(struct sw_repository *repo, const char *label, const char *copy, uint64_t object_size,
 	struct sw_manifest_header *ret_header, struct sw_error *err)
 {
+	struct sw_manifest_header header;
+	char name[SW_STORE_NAME_MAX];
 	uint64_t want = object_size < SW_MANIFEST_HEAD_MAX ? object_size : SW_MANIFEST_HEAD_MAX;
 	SW_AUTO_FREE char *line = malloc(SW_MANIFEST_HEAD_MAX);
 	SW_AUTO_BUF buf;
@@ -645,6 +714,7 @@ header_of_copy(struct sw_repository *repo, const char *name, uint64_t object_siz
 	sw_buf_init(&buf, SW_MANIFEST_HEAD_MAX);
 	if (line == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
+	sw_repository_name(repo, name, "backup/%s/%s", label, copy);
 	rc = sw_store_get_buf(repo->store, name, 0, want, &buf, err);
 	if (rc != SW_OK)
 		return rc;
@@ -653,22 +723,25 @@ header_of_copy(struct sw_repository *repo, const char *name, uint64_t object_siz
 	if (ZSTD_isError(len))
 		rc = sw_fail(err, SW_CORRUPT, "decompressing: %s", ZSTD_getErrorName(len));
 	else
-		rc = parse_header(line, len, ret_header, err);
-	return rc == SW_OK ? rc : sw_wrap(err, "%s in %s", name, sw_store_url(repo->store));
+		rc = parse_header(line, len, &header, err);
+	if (rc == SW_OK && strcmp(header.label, label) != 0)
+		rc = sw_fail(err, SW_CORRUPT, "is of backup %s", header.label);
+	if (rc != SW_OK)
+		return sw_wrap(err, "%s in %s", name, sw_store_url(repo->store));
+	*ret_header = header;
+	return SW_OK;
 }
 
 sw_rc
 sw_manifest_read_header(struct sw_repository *repo, const char *label, uint64_t object_size,
 	struct sw_manifest_header *ret_header, struct sw_error *err)
 {
-	char name[SW_STORE_NAME_MAX];
-	struct sw_error again = SW_ERROR_INIT;
-	sw_rc rc;
+	struct sw_error first;
+	sw_rc rc = header_of_copy(repo, label, "manifest.zst", object_size, ret_header, err);
 
-	sw_repository_name(repo, name, "backup/%s/manifest.zst", label);
-	rc = header_of_copy(repo, name, object_size, ret_header, err);
 	if (rc != SW_CORRUPT)
 		return rc;
-	sw_repository_name(repo, name, "backup/%s/manifest.copy.zst", label);
-	return header_of_copy(repo, name, object_size, ret_header, &again) == SW_OK ? SW_OK : rc;
+	first = *err;
+	rc = header_of_copy(repo, label, "manifest.copy.zst", object_size, ret_header, err);
+	return rc == SW_OK ? rc : neither(&first, err);
 }

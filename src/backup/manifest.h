@@ -23,8 +23,15 @@
 #define SW_OUTSIDE_MAX (128 * 1024) /* the same of a configuration file outside the data directory */
 #define SW_MANIFEST_HEAD_MAX 65536
 #define SW_MANIFEST_LINE_MAX (16 * 1024 * 1024)
+#define SW_ENTRY_CHUNKS_MAX 65536 /* of one file: 2 TiB with pages of 8 KiB; their line is within SW_MANIFEST_LINE_MAX */
 
 bool sw_label_ok(const char *label);
+
+/*
+ * A path that an entry may have: parts of 1 … 255 bytes between single slashes, none "." or "..", less than
+ * 4,096 bytes, UTF-8; with a slash in front if and only if `absolute`.
+ */
+bool sw_manifest_path_ok(const char *path, bool absolute);
 
 struct sw_manifest_header {
 	char label[SW_LABEL_MAX];
@@ -81,16 +88,21 @@ struct sw_entry {
 struct sw_manifest_writer {
 	struct sw_stage_compress compress;
 	struct sw_stage *out;
-	uint64_t lines;
+	uint64_t entry_count, pack_count;
+	uint64_t entries_due, packs_due; /* by the header */
+	char last[4096];                 /* path or pack before */
 };
 
-/* Header into `out` (borrowed), as a frame of its own. */
+/*
+ * Header into `out` (borrowed), as a frame of its own; then entries by path in byte order, then packs by name,
+ * as many as the header counts.  What a reader would refuse is SW_BUG here.
+ */
 sw_rc sw_manifest_writer_init(struct sw_manifest_writer *w, const struct sw_manifest_header *header,
 	struct sw_stage *out, struct sw_error *err);
 sw_rc sw_manifest_writer_entry(struct sw_manifest_writer *w, const struct sw_entry *entry,
-	struct sw_error *err); /* entries by path in byte order, then */
+	struct sw_error *err);
 sw_rc sw_manifest_writer_pack(struct sw_manifest_writer *w, const struct sw_pack_info *info,
-	struct sw_error *err); /* packs by name */
+	struct sw_error *err);
 sw_rc sw_manifest_writer_finish(struct sw_manifest_writer *w, struct sw_error *err); /* finishes out too */
 void sw_manifest_writer_release(struct sw_manifest_writer *w);
 

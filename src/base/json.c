@@ -179,23 +179,18 @@ sw_json_text_ok(const char *text)
 json_t *
 sw_json_text(const char *text)
 {
-	const uint8_t *p = (const uint8_t *)text;
-	char *clean = malloc(3 * strlen(text) + 1), *to = clean;
+	char *clean = strdup(text);
 	json_t *string;
 
 	if (clean == NULL)
 		return NULL;
-	while (*p != '\0') {
-		size_t len = utf8_len(p);
+	for (char *p = clean; *p != '\0';) {
+		size_t len = utf8_len((uint8_t *)p);
 
-		if (len > 0)
-			memcpy(to, p, len);
-		else
-			memcpy(to, "\xef\xbf\xbd", 3);
-		to += len > 0 ? len : 3;
+		if (len == 0)
+			*p = '?';
 		p += len > 0 ? len : 1;
 	}
-	*to = '\0';
 	string = json_string(clean);
 	free(clean);
 	return string;

@@ -37,7 +37,7 @@ bool sw_unhex(const char *text, uint8_t *ret_bytes, size_t len);
 /* JSON holds UTF-8 only: whether `text` is, as RFC 3629 has it. */
 bool sw_json_text_ok(const char *text);
 
-/* A string for what is only told, not used: bytes that are not UTF-8 become U+FFFD.  NULL: out of memory. */
+/* A string for what is only told, not used: bytes that are not UTF-8 become '?'.  NULL: out of memory. */
 json_t *sw_json_text(const char *text);
 
 static inline void

@@ -358,7 +358,7 @@ static void
 test_pack_names(void)
 {
 	static const char *const bad[] = {
-		"20261120T113831Z\0" "/00001.pack",
+		("20261120T113831Z\0" "/00001.pack"),
 		"20261120T1138/000001.pack\0xx",
 		"../61120T113831Z/000001.pack",
 		"20261120T113831Z/000001.pock",

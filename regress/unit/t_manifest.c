@@ -612,7 +612,7 @@ test_whole_texts(void)
 		{HEADER(0, 1), "{\"pack\":\"a/000001.map\",\"size\":33554433,\"sha256\":\"" SHA "\"}\n", "a large pack", false},
 		{HEADER(0, 1), "{\"pack\":\"a/000001.map\",\"size\":1}\n", "a pack without SHA-256", false},
 		{HEADER(0, 1), "{\"pack\":1,\"size\":1,\"sha256\":\"" SHA "\"}\n", "a pack without name", false},
-		{HEADER(1, 0), "{\"path\":\"a\",\"type\":\"directory\",\"mode\":\"0700\"," WHEN "}", "a last line without end",
+		{HEADER(0, 0), "{\"path\":\"a\",\"type\":\"directory\",\"mode\":\"0700\"," WHEN "}", "a last line without end",
 			false},
 		{HEADER(0, 0), HEADER(0, 0), "a second header", false},
 		{"", HEADER(0, 0), "a header in the second frame", true},

@@ -108,7 +108,7 @@ check(const struct vector *v, bool is_s3)
 	sw_buf_init(&got, 1000);
 	sw_buf_init(&want, 1000);
 	sw_sha256(v->payload, strlen(v->payload), digest);
-	sw_sign_hex(digest, sizeof(digest), hex);
+	sw_hex(digest, sizeof(digest), hex);
 	sw_sign_date(req.time_us, date);
 	headers[count++] = (struct sw_sign_pair){"X-Amz-Date", date};
 	headers[count++] = (struct sw_sign_pair){"Host",

@@ -77,19 +77,14 @@ static sw_rc
 find_later(void *ctx, const char *name, const struct sw_store_info *info, struct sw_error *err)
 {
 	struct later *later = ctx;
-	const char *base = strrchr(name, '/') + 1;
 	struct sw_wal_name parsed;
-	char text[SW_WAL_NAME_MAX];
 
 	(void)info;
 	(void)err;
-	if (strlen(base) <= 4 || strlen(base) - 4 >= sizeof(text))
+	if (!sw_repository_parse_wal_name(name, later->segment_size, &parsed) ||
+		parsed.kind != SW_WAL_SEGMENT || parsed.segment <= later->segment)
 		return SW_OK;
-	snprintf(text, sizeof(text), "%.*s", (int)strlen(base) - 4, base);
-	if (!sw_wal_name_parse(text, later->segment_size, &parsed) || parsed.kind != SW_WAL_SEGMENT ||
-		parsed.segment <= later->segment)
-		return SW_OK;
-	memcpy(later->found, text, sizeof(text));
+	sw_wal_name_format(&parsed, later->segment_size, later->found);
 	return SW_CONFLICT;
 }
 

@@ -267,6 +267,19 @@ sw_repository_wal_name(const struct sw_repository *repo, const struct sw_wal_nam
 		sw_wal_name_format(name, repo->reg.segment_size, text));
 }
 
+bool
+sw_repository_parse_wal_name(const char *object, uint32_t segment_size, struct sw_wal_name *ret_name)
+{
+	const char *slash = strrchr(object, '/'), *file = slash == NULL ? object : slash + 1;
+	size_t len = strlen(file);
+	char text[SW_WAL_NAME_MAX];
+
+	if (len <= 4 || len - 4 >= sizeof(text) || strcmp(file + len - 4, ".zst") != 0)
+		return false;
+	snprintf(text, sizeof(text), "%.*s", (int)len - 4, file);
+	return sw_wal_name_parse(text, segment_size, ret_name);
+}
+
 char *
 sw_repository_name(const struct sw_repository *repo, char buf[SW_STORE_NAME_MAX], const char *fmt, ...)
 {

@@ -70,6 +70,10 @@ sw_rc sw_repository_list(struct sw_store *store, const char *cluster, struct sw_
 char *sw_repository_wal_name(const struct sw_repository *repo, const struct sw_wal_name *name,
 	char buf[SW_STORE_NAME_MAX]);
 
+/* The other way: what an object of the repository stands for.  False if it is no WAL object's name. */
+bool sw_repository_parse_wal_name(const char *object, uint32_t segment_size,
+	struct sw_wal_name *ret_name);
+
 /* "<prefix><rest>".  Returns buf. */
 char *sw_repository_name(const struct sw_repository *repo, char buf[SW_STORE_NAME_MAX],
 	const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -420,15 +420,10 @@ count_segment(void *ctx, const char *name, const struct sw_store_info *info, str
 {
 	struct wal_range *range = ctx;
 	struct sw_wal_name parsed;
-	char text[SW_WAL_NAME_MAX];
-	const char *base = strrchr(name, '/') + 1;
 
 	(void)info;
 	(void)err;
-	if (strlen(base) <= 4 || strlen(base) - 4 >= sizeof(text))
-		return SW_OK;
-	snprintf(text, sizeof(text), "%.*s", (int)strlen(base) - 4, base);
-	if (!sw_wal_name_parse(text, range->repo->reg.segment_size, &parsed) ||
+	if (!sw_repository_parse_wal_name(name, range->repo->reg.segment_size, &parsed) ||
 		parsed.kind != SW_WAL_SEGMENT || parsed.segment < range->first)
 		return SW_OK;
 	if (parsed.segment > range->last || parsed.segment != range->first + range->found)

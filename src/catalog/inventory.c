@@ -173,16 +173,9 @@ static sw_rc
 add_wal(void *ctx, const char *object, const struct sw_store_info *info, struct sw_error *err)
 {
 	struct wal_list *list = ctx;
-	const char *base = strrchr(object, '/') + 1;
-	size_t len = strlen(base);
-	char text[SW_WAL_NAME_MAX];
 	struct sw_wal_name name;
 
-	if (len <= 4 || len - 4 >= sizeof(text) || strcmp(base + len - 4, ".zst") != 0)
-		return SW_OK;
-	memcpy(text, base, len - 4);
-	text[len - 4] = '\0';
-	if (!sw_wal_name_parse(text, list->segment_size, &name))
+	if (!sw_repository_parse_wal_name(object, list->segment_size, &name))
 		return SW_OK;
 	list->inventory->wal_stored += info->size;
 	if (name.kind == SW_WAL_SEGMENT)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/file.h"
 #include "base/log.h"
 
@@ -92,7 +93,7 @@ prepare_headers(const struct sw_s3 *s3, const struct sw_s3_call *call, struct pr
 	if (call->header_count > SW_SIGN_HEADERS_MAX - OWN_HEADERS)
 		return sw_fail(err, SW_BUG, "%zu headers", call->header_count);
 	sw_sha256("", 0, digest);
-	sw_sign_hex(call->body != NULL ? call->body->sha256 : digest, SW_SHA256_LEN, p->sha256);
+	sw_hex(call->body != NULL ? call->body->sha256 : digest, SW_SHA256_LEN, p->sha256);
 	sw_sign_date(now, p->date);
 	add_header(p, "host", s3->host);
 	add_header(p, "x-amz-date", p->date);

@@ -11,19 +11,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/json.h"
+
 #define CANONICAL_MAX ((size_t)64 * 1024)
-
-void
-sw_sign_hex(const uint8_t *data, size_t len, char *ret_hex)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < len; i++) {
-		ret_hex[2 * i] = digits[data[i] >> 4];
-		ret_hex[2 * i + 1] = digits[data[i] & 15];
-	}
-	ret_hex[2 * len] = '\0';
-}
 
 void
 sw_sign_date(int64_t time_us, char ret_date[SW_SIGN_DATE_LEN])
@@ -219,14 +209,14 @@ sign_canonical(const struct sw_sign_request *req, const struct sw_buf *canonical
 	memcpy(day, date, 8);
 	day[8] = '\0';
 	SHA256(canonical->data, canonical->len, digest);
-	sw_sign_hex(digest, sizeof(digest), hex);
+	sw_hex(digest, sizeof(digest), hex);
 	rc = sw_buf_printf(&text, err, "AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s", date, day,
 		req->region, req->service, hex);
 	if (rc != SW_OK)
 		return rc;
 	if (!sign_text(req, day, (const char *)text.data, digest))
 		return sw_fail(err, SW_SYSTEM, "OpenSSL refuses HMAC-SHA256");
-	sw_sign_hex(digest, sizeof(digest), hex);
+	sw_hex(digest, sizeof(digest), hex);
 	return sw_buf_printf(buf, err,
 		"AWS4-HMAC-SHA256 Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
 		req->access_key, day, req->region, req->service, names, hex);

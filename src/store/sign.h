@@ -44,6 +44,5 @@ sw_rc sw_sign_query(const struct sw_sign_pair *params, size_t count, struct sw_b
 #define SW_SIGN_DATE_LEN 17
 void sw_sign_date(int64_t time_us, char ret_date[SW_SIGN_DATE_LEN]);
 
-void sw_sign_hex(const uint8_t *data, size_t len, char *ret_hex); /* 2 * len + 1 bytes */
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../tap.h"
+#include "base/json.h"
 #include "store/sign.h"
 #include "stream/stage.h"
 

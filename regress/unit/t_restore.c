@@ -303,6 +303,28 @@ make_control(uint8_t control[SW_CONTROL_FILE_SIZE])
 	memcpy(control + 288, &crc, sizeof(crc));
 }
 
+/*
+ * What no writer writes: ".." where a path has "UP", a slash where it has "SLASH_".
+ */
+static void
+make_hostile(struct sw_buf *manifest)
+{
+	static const char *const words[][2] = {{"UP", ".."}, {"SLASH_", "\\u002f"}};
+	struct sw_error err = SW_ERROR_INIT;
+	char *text = calloc(1, 1 << 20);
+	size_t len = ZSTD_decompress(text, (1 << 20) - 1, manifest->data, manifest->len);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		for (char *at = text; (at = strstr(at, words[i][0])) != NULL;)
+			memcpy(at, words[i][1], strlen(words[i][0]));
+	sw_buf_reset(manifest);
+	if (ZSTD_isError(len) || sw_buf_reserve(manifest, ZSTD_compressBound(len), &err) != SW_OK)
+		tap_ok(false, "the hostile manifest is made");
+	else
+		manifest->len = ZSTD_compress(manifest->data, manifest->cap, text, len, 1);
+	free(text);
+}
+
 static sw_rc
 put_backup(const char *label, struct made *m, struct sw_error *err)
 {
@@ -329,6 +351,8 @@ put_backup(const char *label, struct made *m, struct sw_error *err)
 		rc = sw_manifest_writer_pack(&w, &m->packs[i], err);
 	if (rc == SW_OK)
 		rc = sw_manifest_writer_finish(&w, err);
+	if (rc == SW_OK)
+		make_hostile(&buf);
 	for (int i = 0; rc == SW_OK && i < 2; i++) {
 		struct sw_store_body body = sw_store_body_mem(buf.data, buf.len);
 		char name[SW_STORE_NAME_MAX];
@@ -548,9 +572,9 @@ static const struct {
 	{"a directory below a link", {{SW_ENTRY_LINK, "base/evil", "@outside"}, {SW_ENTRY_DIRECTORY, "base/evil/x", NULL}},
 		SW_SYSTEM, "base/evil/x"},
 	{"a file below a file", {{SW_ENTRY_FILE, "base/x", NULL}, {SW_ENTRY_FILE, "base/x/y", NULL}}, SW_SYSTEM, "base/x"},
-	{"parent directories", {{SW_ENTRY_FILE, "base/../../outside/x", NULL}}, SW_CORRUPT, "not allowed"},
-	{"an absolute path", {{SW_ENTRY_FILE, "/outside/x", NULL}}, SW_CORRUPT, "not allowed"},
-	{"an outside file with parent directories", {{SW_ENTRY_OUTSIDE, "/../../outside/x", NULL}}, SW_CORRUPT, "not allowed"},
+	{"parent directories", {{SW_ENTRY_FILE, "base/UP/UP/outside/x", NULL}}, SW_CORRUPT, "not allowed"},
+	{"an absolute path", {{SW_ENTRY_FILE, "SLASH_outside/x", NULL}}, SW_CORRUPT, "not allowed"},
+	{"an outside file with parent directories", {{SW_ENTRY_OUTSIDE, "/UP/UP/outside/x", NULL}}, SW_CORRUPT, "not allowed"},
 	{"an outside file named as one of ours", {{SW_ENTRY_FILE, "seawall_outside_config/x", NULL}}, SW_OK, NULL},
 	{"a tablespace that is not mapped", {{SW_ENTRY_DIRECTORY, "pg_tblspc", NULL},
 		{SW_ENTRY_TABLESPACE, "pg_tblspc/16384", "@outside"}}, SW_CONFIG, "16384"},

@@ -11,10 +11,13 @@
 
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "pg/names.h"
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX 512                                /* PostgreSQL's own paths have at most 1,024 bytes */
+#define MTIME_MIN INT64_C(-62135596800)              /* years 1 … 9999: what a manifest can say */
+#define MTIME_MAX INT64_C(253402300799)
 
 struct walk {
 	const char *pgdata;
@@ -111,6 +114,7 @@ sw_scan_add(struct sw_scan *scan, const struct sw_scan_item *item, struct sw_err
 	copy->target = item->target == NULL ? NULL : strdup(item->target);
 	if (copy->path == NULL || (item->target != NULL && copy->target == NULL)) {
 		free(copy->path);
+		free(copy->target);
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	}
 	scan->count++;
@@ -183,9 +187,32 @@ relation_left_out(const struct names *siblings, const char *path, struct sw_rela
 	return file->fork != SW_FORK_INIT && names_have(siblings, init);
 }
 
+/* A name as it can be shown: bytes that are not printable ASCII as \xNN. */
+static sw_rc
+fail_name(const char *what, const char *name, struct sw_error *err)
+{
+	char shown[1024];
+	size_t len = 0;
+
+	for (; *name != '\0' && len + 5 < sizeof(shown); name++)
+		len += (size_t)snprintf(shown + len, sizeof(shown) - len, *name < 0x20 || *name > 0x7e ? "\\x%02x" : "%c",
+			(unsigned char)*name);
+	sw_fail(err, SW_CORRUPT, "%s is not UTF-8: %s", what, shown);
+	return sw_hint(err, "rename or remove it: a backup could not give it back under its name");
+}
+
 /* --- walk -------------------------------------------------------------------------- */
 
 static sw_rc walk_dir(struct walk *walk, const char *path, int depth, struct sw_error *err);
+
+static int64_t
+mtime_us(const struct stat *st)
+{
+	int64_t sec = st->st_mtim.tv_sec;
+
+	sec = sec < MTIME_MIN ? MTIME_MIN : sec > MTIME_MAX ? MTIME_MAX : sec;
+	return sec * 1000000 + st->st_mtim.tv_nsec / 1000;
+}
 
 static struct sw_scan_item
 item_of(const char *path, const struct stat *st, enum sw_entry_type type)
@@ -194,7 +221,7 @@ item_of(const char *path, const struct stat *st, enum sw_entry_type type)
 		.type = type,
 		.path = (char *)path,
 		.mode = st->st_mode & 07777,
-		.mtime_us = (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000,
+		.mtime_us = mtime_us(st),
 		.size = type == SW_ENTRY_FILE ? (uint64_t)st->st_size : 0,
 	};
 }
@@ -236,10 +263,18 @@ add_tablespace(struct walk *walk, const char *path, const struct stat *st, int d
 		walk_dir(walk, inner, depth + 2, err) : err->rc;
 }
 
+static bool
+is_oid(const char *text)
+{
+	size_t len = strspn(text, "0123456789");
+
+	return text[0] != '0' && len > 0 && len <= 10 && text[len] == '\0' && strtoull(text, NULL, 10) <= UINT32_MAX;
+}
+
 static sw_rc
 add_link(struct walk *walk, const char *path, const char *full, int depth, struct sw_error *err)
 {
-	bool tablespace = begins(path, "pg_tblspc/") && strchr(path + 10, '/') == NULL;
+	bool tablespace = begins(path, "pg_tblspc/") && is_oid(path + 10);
 	bool wal = strcmp(path, "pg_wal") == 0;
 	struct sw_scan_item item;
 	char target[4096];
@@ -250,8 +285,15 @@ add_link(struct walk *walk, const char *path, const char *full, int depth, struc
 	if (len < 0)
 		return errno == ENOENT ? SW_OK : sw_fail_errno(err, "reading the link %s", full);
 	target[len] = '\0';
+	if (!sw_json_text_ok(target))
+		return fail_name("the target of a symbolic link", target, err);
 	if (stat(full, &st) != 0 && lstat(full, &st) != 0)
 		return errno == ENOENT ? SW_OK : sw_fail_errno(err, "stat of %s", full);
+	/* the server wants a directory there, and the link's other end is the original's */
+	if (!S_ISDIR(st.st_mode))
+		st.st_mode = 0700;
+	if (content_left_out(path) && !wal)
+		return add_directory(walk, path, &st, depth, err);
 	item = item_of(path, &st, tablespace ? SW_ENTRY_TABLESPACE : SW_ENTRY_LINK);
 	item.target = target;
 	rc = sw_scan_add(walk->scan, &item, err);
@@ -290,6 +332,8 @@ add_name(struct walk *walk, const struct names *siblings, const char *path, cons
 
 	if (left_out(path, name))
 		return SW_OK;
+	if (!sw_json_text_ok(name))
+		return fail_name("a file's name", path, err);
 	if (asprintf(&full, "%s/%s", walk->pgdata, path) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	if (lstat(full, &st) != 0)
@@ -311,8 +355,10 @@ walk_dir(struct walk *walk, const char *path, int depth, struct sw_error *err)
 	SW_AUTO_FREE char *full = NULL;
 	sw_rc rc;
 
-	if (depth > DEPTH_MAX)
-		return sw_fail(err, SW_SYSTEM, "%s/%s is nested too deeply", walk->pgdata, path);
+	if (depth > DEPTH_MAX) {
+		sw_fail(err, SW_SYSTEM, "%s/%.200s… is nested deeper than %d directories", walk->pgdata, path, DEPTH_MAX);
+		return sw_hint(err, "move what is not PostgreSQL's out of the data directory");
+	}
 	if (asprintf(&full, "%s/%s", walk->pgdata, path) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	rc = names_read(full, &names, err);

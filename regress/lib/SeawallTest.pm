@@ -35,7 +35,7 @@ my ($directory, @clusters, @gateways, @children, @mounts);
 my ($user_uid, $user_gid, $user_name);
 
 # A run that is cut off must still clean up.
-$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 130 };
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = $SIG{PIPE} = sub { exit 130 };
 delete @ENV{ grep { /^(AWS_|SEAWALL_(?!TEST_)|PG)/ } keys %ENV };
 $ENV{LC_ALL} = 'C.UTF-8';
 $ENV{TZ} = 'UTC';
@@ -164,7 +164,7 @@ sub spawn
 	if ($pid == 0)
 	{
 		POSIX::setpgid(0, 0);
-		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+		$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP PIPE);
 		open STDIN, '<', "$base.in" or POSIX::_exit(127);
 		open STDOUT, '>>', "$base.out" or POSIX::_exit(127);
 		open STDERR, '>>', "$base.err" or POSIX::_exit(127);

@@ -262,11 +262,12 @@ sw_rc
 sw_inventory_history(struct sw_repository *repo, uint32_t timeline,
 	struct sw_timeline_history *ret_history, struct sw_error *err)
 {
+	SW_AUTO_BUF buf;
+	struct sw_stage_buf end;
+	/* behind the buffer, so that it is released first: its thread may still be writing there */
 	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
 	struct sw_wal_name name = {.kind = SW_WAL_HISTORY, .timeline = timeline};
 	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
-	struct sw_stage_buf end;
-	SW_AUTO_BUF buf;
 	sw_rc rc;
 
 	sw_buf_init(&buf, HISTORY_MAX);

@@ -609,7 +609,7 @@ test_bombs(void)
 		sw_object_reader_init(&reader, HISTORY, &counter.stage, &err);
 		/* what comes behind the frame's hash: the hash alone would tell, but only at the end */
 		if (sw_stage_write(&reader.stage, object.data, object.len, &err) == SW_OK)
-			sw_stage_finish(&reader.thread.stage, &err);
+			sw_stage_finish(&reader.decompressing.stage, &err);
 		tap_is(sw_rc_name(err.rc), "corrupt",
 			"%zu bytes that hold more than 1 GiB, %s", object.len, cases[i].what);
 		tap_ok(counter.len <= cases[i].most && strstr(err.text, "decompresses to more than") != NULL,
@@ -631,7 +631,7 @@ test_wide_window(void)
 	sw_buf_append(&object, "\x28\xb5\x2f\xfd\x00\xa0\x4b\x01\x00x", 10, &err);
 	sw_object_reader_init(&reader, HISTORY, &counter.stage, &err);
 	if (sw_stage_write(&reader.stage, object.data, object.len, &err) == SW_OK)
-		sw_stage_finish(&reader.thread.stage, &err);
+		sw_stage_finish(&reader.decompressing.stage, &err);
 	tap_ok(err.rc == SW_CORRUPT && strstr(err.text, "memory") != NULL,
 		"a frame that wants 1 GiB of memory does not get it: %s", err.text);
 }

@@ -342,7 +342,7 @@ reader_finish(struct sw_stage *stage, struct sw_error *err)
 	rc = sw_stage_finish(&r->frame.stage, err);
 	if (rc == SW_OK && memcmp(r->frame.sha256, r->summary.frame_sha256, SW_SHA256_LEN) != 0)
 		rc = sw_fail(err, SW_CORRUPT, "its frame does not have the SHA-256 of its summary");
-	return rc == SW_OK ? sw_stage_finish(&r->thread.stage, err) : rc;
+	return rc == SW_OK ? sw_stage_finish(&r->decompressing.stage, err) : rc;
 }
 
 static struct sw_object_reader *
@@ -383,13 +383,15 @@ sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_st
 		snprintf(r->summary.name, sizeof(r->summary.name), "%s", name);
 	sw_buf_init(&r->head, SW_SUMMARY_MAX);
 	r->judge = (struct sw_stage){.write = judge_write, .finish = judge_finish, .next = next};
-	rc = sw_stage_xxh3_init(&r->content, &r->judge, err);
+	rc = sw_stage_thread_init(&r->writing, &r->judge, err);
+	if (rc == SW_OK)
+		rc = sw_stage_xxh3_init(&r->content, &r->writing.stage, err);
 	if (rc == SW_OK)
 		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->content.stage, err);
 	if (rc == SW_OK)
-		rc = sw_stage_thread_init(&r->thread, &r->decompress.stage, err);
+		rc = sw_stage_thread_init(&r->decompressing, &r->decompress.stage, err);
 	if (rc == SW_OK)
-		rc = sw_stage_digest_init(&r->frame, &r->thread.stage, err);
+		rc = sw_stage_digest_init(&r->frame, &r->decompressing.stage, err);
 	return rc;
 }
 
@@ -397,7 +399,8 @@ void
 sw_object_reader_release(struct sw_object_reader *r)
 {
 	sw_buf_release(&r->head);
-	sw_stage_thread_release(&r->thread);
+	sw_stage_thread_release(&r->decompressing);
+	sw_stage_thread_release(&r->writing);
 	sw_stage_digest_release(&r->frame);
 	sw_stage_decompress_release(&r->decompress);
 	sw_stage_xxh3_release(&r->content);

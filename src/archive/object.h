@@ -58,9 +58,10 @@ struct sw_object_reader {
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
 	struct sw_stage_digest frame;
-	struct sw_stage_thread thread; /* the rest is done while more is received */
+	struct sw_stage_thread decompressing; /* while more is received */
 	struct sw_stage_decompress decompress;
 	struct sw_stage_xxh3 content;
+	struct sw_stage_thread writing;       /* while more is decompressed */
 	struct sw_stage judge;
 };
 

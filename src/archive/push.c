@@ -41,6 +41,7 @@ struct push {
 	unsigned repo_count;
 	struct sw_store *stores[REPOS_MAX];
 	struct sw_repository repos[REPOS_MAX];
+	struct sw_error unopened[REPOS_MAX]; /* why a repository is none to put in; rc SW_OK: it is */
 };
 
 static void
@@ -237,21 +238,16 @@ compare(struct push *push, struct sw_repository *repo, const char *name, struct 
 /* --- repositories ------------------------------------------------------------------ */
 
 static sw_rc
-open_repositories(struct push *push, struct sw_error *err)
+open_repository(struct push *push, unsigned i, struct sw_error *err)
 {
-	const char *cluster = sw_config_cluster(push->config);
+	struct sw_repository *repo = &push->repos[i];
+	sw_rc rc = sw_repository_open(push->stores[i], sw_config_cluster(push->config),
+		push->control.system_identifier, repo, err);
 
-	for (unsigned i = 0; i < push->repo_count; i++) {
-		sw_rc rc = sw_repository_open(push->stores[i], cluster, push->control.system_identifier,
-			&push->repos[i], err);
-
-		if (rc == SW_OK && push->repos[i].reg.segment_size != push->control.segment_size)
-			rc = sw_fail(err, SW_CONFIG, "the cluster was registered with segments of %u bytes, "
-				"and now has %u", push->repos[i].reg.segment_size, push->control.segment_size);
-		if (rc != SW_OK)
-			return rc;
-	}
-	return SW_OK;
+	if (rc == SW_OK && repo->reg.segment_size != push->control.segment_size)
+		rc = sw_fail(err, SW_CONFIG, "the cluster was registered with segments of %u bytes, and now has %u",
+			repo->reg.segment_size, push->control.segment_size);
+	return rc;
 }
 
 /* The network's waiting and the compressor's work side by side. */
@@ -260,17 +256,25 @@ prepare(struct sw_pool *pool, unsigned worker, void *ctx, struct sw_error *err)
 {
 	struct push *push = ctx;
 
-	(void)pool;
-	return worker == 0 ? encode(push, err) : open_repositories(push, err);
+	if (worker == 0)
+		return encode(push, err);
+	for (unsigned i = 0; i < push->repo_count && !sw_pool_stopping(pool); i++)
+		(void)open_repository(push, i, &push->unopened[i]);
+	return SW_OK;
 }
 
 static sw_rc
-put_in(struct push *push, struct sw_repository *repo, struct sw_error *err)
+put_in(struct push *push, unsigned i, struct sw_error *err)
 {
 	struct sw_store_body body = sw_object_body(&push->object);
+	struct sw_repository *repo = &push->repos[i];
 	char name[SW_STORE_NAME_MAX];
 	sw_rc rc;
 
+	if (push->unopened[i].rc != SW_OK) {
+		*err = push->unopened[i];
+		return err->rc;
+	}
 	sw_repository_wal_name(repo, &push->name, name);
 	rc = sw_store_put(repo->store, name, &body, err);
 	return rc == SW_CONFLICT ? compare(push, repo, name, err) : rc;
@@ -317,7 +321,7 @@ push_file(struct push *push, struct sw_error *err)
 		return rc;
 	/* one repository's failure must not keep the file from the others */
 	for (unsigned i = 0; i < push->repo_count; i++)
-		if (put_in(push, &push->repos[i], err) != SW_OK && all.rc == SW_OK)
+		if (put_in(push, i, err) != SW_OK && all.rc == SW_OK)
 			all = *err;
 	if (all.rc != SW_OK)
 		*err = all;

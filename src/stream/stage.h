@@ -95,7 +95,7 @@ sw_rc sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct 
 void sw_stage_xxh3_release(struct sw_stage_xxh3 *s);
 
 /*
- * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS pieces and returns; finish waits
+ * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS full pieces and returns; finish waits
  * until the next stage has finished.  What failed there is the result of a later write, or of finish.
  */
 #define SW_THREAD_SLOTS 8
@@ -108,6 +108,7 @@ struct sw_stage_thread {
 	uint8_t *slots;
 	size_t len[SW_THREAD_SLOTS];
 	uint64_t written, taken; /* pieces so far */
+	size_t filled;           /* bytes in the slot being filled */
 	bool running, ended, cancelled;
 	struct sw_error err;
 };

@@ -75,10 +75,10 @@ stop(struct sw_stage_thread *s, bool cancel)
 	s->running = false;
 }
 
+/* Wait until the slot behind the last piece is free. */
 static sw_rc
-write_piece(struct sw_stage_thread *s, const void *data, size_t len, struct sw_error *err)
+wait_for_slot(struct sw_stage_thread *s, struct sw_error *err)
 {
-	size_t slot = s->written % SW_THREAD_SLOTS;
 	bool failed;
 
 	pthread_mutex_lock(&s->mutex);
@@ -86,19 +86,25 @@ write_piece(struct sw_stage_thread *s, const void *data, size_t len, struct sw_e
 		pthread_cond_wait(&s->changed, &s->mutex);
 	failed = s->cancelled;
 	pthread_mutex_unlock(&s->mutex);
-	if (failed) {
+	if (failed)
 		*err = s->err;
-		return err->rc;
-	}
-	memcpy(s->slots + slot * SW_THREAD_SLOT_SIZE, data, len);
-	pthread_mutex_lock(&s->mutex);
-	s->len[slot] = len;
-	s->written++;
-	pthread_cond_signal(&s->changed);
-	pthread_mutex_unlock(&s->mutex);
-	return SW_OK;
+	return failed ? err->rc : SW_OK;
 }
 
+static void
+hand_over(struct sw_stage_thread *s)
+{
+	if (s->filled == 0)
+		return;
+	pthread_mutex_lock(&s->mutex);
+	s->len[s->written % SW_THREAD_SLOTS] = s->filled;
+	s->written++;
+	s->filled = 0;
+	pthread_cond_signal(&s->changed);
+	pthread_mutex_unlock(&s->mutex);
+}
+
+/* A slot is handed over when it is full: a wake-up for each of TLS's 16 KiB would cost more than it brings. */
 static sw_rc
 thread_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
 {
@@ -107,11 +113,17 @@ thread_write(struct sw_stage *stage, const void *data, size_t len, struct sw_err
 	sw_rc rc = s->running ? SW_OK : start(s, err);
 
 	while (rc == SW_OK && len > 0) {
-		size_t n = len < SW_THREAD_SLOT_SIZE ? len : SW_THREAD_SLOT_SIZE;
+		size_t room = SW_THREAD_SLOT_SIZE - s->filled, n = len < room ? len : room;
 
-		rc = write_piece(s, p, n, err);
+		rc = s->filled > 0 ? SW_OK : wait_for_slot(s, err);
+		if (rc != SW_OK)
+			break;
+		memcpy(s->slots + s->written % SW_THREAD_SLOTS * SW_THREAD_SLOT_SIZE + s->filled, p, n);
+		s->filled += n;
 		p += n;
 		len -= n;
+		if (s->filled == SW_THREAD_SLOT_SIZE)
+			hand_over(s);
 	}
 	return rc;
 }
@@ -123,6 +135,7 @@ thread_finish(struct sw_stage *stage, struct sw_error *err)
 
 	if (!s->running)
 		return sw_stage_finish(stage->next, err);
+	hand_over(s);
 	stop(s, false);
 	if (s->err.rc != SW_OK)
 		*err = s->err;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -178,8 +179,10 @@ copy_inline(struct worker *w, const struct job *job, int fd, const char *path, s
 			return rc;
 		if (!is_relmap(path) || sw_relmap_ok(w->pages, got))
 			break;
-		if (i == TORN_READS_MAX)
-			return sw_fail(err, SW_CORRUPT, "%s: wrong CRC, %d times", path, i);
+		if (i == TORN_READS_MAX) {
+			sw_fail(err, SW_CORRUPT, "%s: wrong CRC, %d times", path, i);
+			return sw_hint(err, "the cluster itself is damaged there: its relations cannot be found after a restart");
+		}
 		sw_clock_sleep_ms(10);
 	}
 	rc = verify_pages(w, job, fd, path, w->pages, got, 0, err);
@@ -269,12 +272,50 @@ copy_chunk(struct worker *w, const struct job *job, int fd, const char *path, st
 	return rc;
 }
 
+/* One chunk for a file that is no longer small. */
 static sw_rc
-run_job(struct worker *w, const struct job *job, struct sw_error *err)
+leave_inline(struct sw_copied *copied, struct sw_error *err)
+{
+	copied->chunks = calloc(1, sizeof(*copied->chunks));
+	copied->chunk_len = calloc(1, sizeof(*copied->chunk_len));
+	if (copied->chunks == NULL || copied->chunk_len == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	copied->chunk_count = 1;
+	return SW_OK;
+}
+
+/*
+ * WAL gives a relation's new pages back, but nothing the rest of a configuration file that was replaced by
+ * a longer one since the scan: so the last job of any other file goes to its end, or to that of its chunk.
+ */
+static sw_rc
+follow_growth(struct sw_copy *copy, struct job *job, int fd, const char *path, struct sw_error *err)
+{
+	const struct sw_scan_item *item = &copy->scan->items[job->item];
+	struct stat st;
+	uint64_t size;
+
+	if (item->relation || job->offset + job->len < item->size)
+		return SW_OK;
+	if (fstat(fd, &st) != 0)
+		return sw_fail_errno(err, "stat of %s", path);
+	size = (uint64_t)st.st_size;
+	if (size <= item->size)
+		return SW_OK;
+	job->len = size - job->offset < chunk_bytes(copy) ? size - job->offset : chunk_bytes(copy);
+	if (!job->is_inline || job->len <= SW_INLINE_MAX)
+		return SW_OK;
+	job->is_inline = false;
+	return leave_inline(&copy->copied[job->item], err);
+}
+
+static sw_rc
+run_job(struct worker *w, struct job *job, struct sw_error *err)
 {
 	struct sw_copy *copy = w->copy;
 	SW_AUTO_FREE char *path = NULL;
 	SW_AUTO_FD fd = -1;
+	sw_rc rc;
 
 	if (asprintf(&path, "%s/%s", copy->pgdata, copy->scan->items[job->item].path) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
@@ -288,6 +329,9 @@ run_job(struct worker *w, const struct job *job, struct sw_error *err)
 	}
 	if (fd < 0)
 		return sw_fail_errno(err, "opening %s", path);
+	rc = follow_growth(copy, job, fd, path, err);
+	if (rc != SW_OK)
+		return rc;
 	return job->is_inline ? copy_inline(w, job, fd, path, err) : copy_chunk(w, job, fd, path, err);
 }
 
@@ -392,6 +436,12 @@ allocate(struct sw_copy *copy, struct sw_error *err)
 
 		if (item->type != SW_ENTRY_FILE || item->size <= SW_INLINE_MAX)
 			continue;
+		if (item->size > chunk_bytes(copy) * SW_ENTRY_CHUNKS_MAX) {
+			sw_fail(err, SW_CONFIG, "%s/%s has %llu bytes, a backup takes files of at most %llu", copy->pgdata,
+				item->path, (unsigned long long)item->size,
+				(unsigned long long)chunk_bytes(copy) * SW_ENTRY_CHUNKS_MAX);
+			return sw_hint(err, "move it out of the data directory");
+		}
 		copied->chunk_count = (item->size + chunk_bytes(copy) - 1) / chunk_bytes(copy);
 		copied->chunks = calloc(copied->chunk_count, sizeof(*copied->chunks));
 		copied->chunk_len = calloc(copied->chunk_count, sizeof(*copied->chunk_len));
@@ -426,6 +476,8 @@ settle(struct sw_copy *copy, struct sw_error *err)
 
 			free(copied->chunks);
 			free(copied->chunk_len);
+			copied->chunks = NULL;
+			copied->chunk_len = NULL;
 			rc = sw_copy_inline(copied, "", 0, copy->repo->reg.page_hash_secret, err);
 			if (rc != SW_OK)
 				return rc;

@@ -60,7 +60,12 @@ struct sw_copy {
 	atomic_uint pack_numbers, map_numbers;
 };
 
-/* Run with `workers` threads; tick gets `copy`.  SW_OK, or what failed first; sw_copy_release either way. */
+/*
+ * Run with `workers` threads; tick gets `copy`.  SW_OK, or what failed first; sw_copy_release either way.
+ *
+ * Files need not stand still: one that vanished is `gone`, one that was cut ends where it was cut, a relation is
+ * read as far as the scan saw it, any other file as far as it goes.
+ */
 sw_rc sw_copy_run(struct sw_copy *copy, unsigned workers, sw_pool_tick tick, struct sw_error *err);
 void sw_copy_release(struct sw_copy *copy);
 

@@ -273,6 +273,7 @@ for my $kind (qw(file s3))
 	ok($first->get(object($segments[0])) eq $second->get(object($segments[0])), '... the same object in both');
 	rename $first->{file}, "$first->{file}.away" or die;
 	refused(push_status($both, "pg_wal/$segments[1]"), 1, qr/repo-two/, '... one is away: push fails');
+	ok((grep { $_ eq object($segments[1]) } $second->names), '... but the other has the segment');
 	ok(fetch_status($both, $segments[0], $to) == 0 && -e $restored, '... fetch takes the other');
 	unlink $restored;
 	refused(fetch_status($both, $segments[3], $to), 126, qr/./, '... but proves nothing absent');

@@ -18,7 +18,7 @@
 #include "pg/connection.h"
 
 #define MANIFEST_MEMORY_MAX (8 * 1024 * 1024)
-#define BACKUP_LABEL_MAX 65536
+#define BACKUP_LABEL_MAX SW_INLINE_MAX /* about 200 bytes */
 
 struct take {
 	struct sw_copy copy; /* first: sw_copy_run's tick gets a pointer to it */
@@ -128,9 +128,9 @@ put_intent(struct take *t, struct sw_error *err)
 	SW_AUTO_FREE char *text = NULL;
 	struct sw_store_body body;
 
-	object = json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:n}", "seawall", "intent", "version", 1,
+	object = json_pack("{s:s, s:i, s:s, s:s, s:o, s:i, s:n}", "seawall", "intent", "version", 1,
 		"label", t->header.label, "started", sw_clock_iso(t->header.started_us, started),
-		"host", t->header.host, "pid", (int)getpid(), "builds_on");
+		"host", sw_json_text(t->header.host), "pid", (int)getpid(), "builds_on");
 	text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
 	if (text == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
@@ -251,18 +251,44 @@ add_content(struct take *t, enum sw_entry_type type, const char *path, const voi
 	return SW_OK;
 }
 
+static bool
+is_inside(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return strncmp(path, directory, len) == 0 && path[len] == '/';
+}
+
+static bool
+is_known(const struct take *t, const char *path)
+{
+	for (size_t i = t->scan.count; i-- > 0 && t->scan.items[i].type == SW_ENTRY_OUTSIDE;)
+		if (strcmp(t->scan.items[i].path, path) == 0)
+			return true;
+	return false;
+}
+
 static sw_rc
 add_outside(void *ctx, const char *const *values, struct sw_error *err)
 {
 	struct take *t = ctx;
 	const char *path = values[0];
+	SW_AUTO_FREE char *real = NULL;
 	SW_AUTO_BUF buf;
-	size_t len = strlen(t->header.pgdata), len2 = strlen(t->facts.data_directory);
 
 	sw_buf_init(&buf, 0);
-	if (path == NULL || path[0] != '/' ||
-		(strncmp(path, t->header.pgdata, len) == 0 && path[len] == '/') ||
-		(strncmp(path, t->facts.data_directory, len2) == 0 && path[len2] == '/'))
+	/* include '/etc//x' is told as it stands there */
+	if (path != NULL && path[0] == '/' && !sw_manifest_path_ok(path, true)) {
+		real = realpath(path, NULL);
+		if (real == NULL || !sw_manifest_path_ok(real, true)) {
+			sw_log(SW_LOG_WARNING, "configuration outside the data directory is not kept: %s cannot be found, "
+				"or is not UTF-8", path);
+			return SW_OK;
+		}
+		path = real;
+	}
+	if (path == NULL || path[0] != '/' || is_inside(path, t->header.pgdata) ||
+		is_inside(path, t->facts.data_directory) || is_known(t, path))
 		return SW_OK;
 	if (sw_file_read(path, SW_OUTSIDE_MAX, &buf, err) != SW_OK) {
 		sw_log(SW_LOG_WARNING, "configuration outside the data directory is not kept: %s", err->text);

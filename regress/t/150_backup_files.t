@@ -1,0 +1,39 @@
+# What lies in and around a data directory: files that a backup keeps, gives back, or refuses before it begins.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use SeawallTest;
+use Test::More;
+
+my $site = new_site('files', kind => 'file');
+my ($pg, $repo, $config) = @$site{qw(pg repo config)};
+my $data = $pg->pgdata;
+my $outside = SeawallTest::make_dir(path('outside'));
+SeawallTest::spew("$outside/extra.conf", "seawall.one = 1\n");
+(my $odd = "$outside/extra.conf") =~ s{/extra}{//./extra};
+my $inside = "$data//./inside.conf";
+SeawallTest::spew("$data/inside.conf", "seawall.two = 2\n");
+SeawallTest::append("$data/postgresql.conf", "include '$odd'\ninclude '$outside/extra.conf'\ninclude '$inside'\n");
+$pg->reload;
+$pg->wait_for_sql("SELECT count(*) > 1 FROM pg_file_settings WHERE sourcefile LIKE '%//%'", 't', 10);
+
+my $r = seawall('backup', '--label', 'odd', { config => $config });
+is($r->{status}, 0, 'configuration that is included under odd paths is backed up') or diag SeawallTest::describe($r);
+$r = seawall('restore', '--backup', 'odd', '--pgdata', path('odd'), { config => $config });
+is($r->{status}, 0, '... and restored') or diag SeawallTest::describe($r);
+is(SeawallTest::slurp(path('odd') . "/seawall_outside_config$outside/extra.conf"), "seawall.one = 1\n",
+	'... what was outside beside the rest');
+is(SeawallTest::slurp(path('odd') . '/inside.conf'), "seawall.two = 2\n", '... what was inside in its place');
+
+SeawallTest::spew("$data/m\xfcller.txt", 'x');
+$r = seawall('backup', '--label', 'latin', { config => $config });
+is($r->{status}, 1, 'a name that is not UTF-8 fails a backup');
+is_one_line($r->{err}, '... in one line');
+like($r->{err}, qr/m\\xfcller\.txt.*rename or remove/s, '... which shows the name and says what to do');
+is(scalar(grep { m{/latin/} } $repo->names), 0, '... before anything is stored');
+unlink "$data/m\xfcller.txt";
+$r = seawall('backup', '--label', 'again', { config => $config });
+is($r->{status}, 0, '... and once it is gone the next succeeds') or diag SeawallTest::describe($r);
+
+done_testing();

@@ -259,7 +259,8 @@ prepare(struct sw_pool *pool, unsigned worker, void *ctx, struct sw_error *err)
 	if (worker == 0)
 		return encode(push, err);
 	for (unsigned i = 0; i < push->repo_count && !sw_pool_stopping(pool); i++)
-		(void)open_repository(push, i, &push->unopened[i]);
+		if (open_repository(push, i, &push->unopened[i]) == SW_OK)
+			push->unopened[i].rc = SW_OK; /* whatever failed on the way */
 	return SW_OK;
 }
 

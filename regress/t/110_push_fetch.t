@@ -261,6 +261,26 @@ for my $kind (qw(file s3))
 	$repo->remove(object($segments[0]));
 	is(fetch_status($config, $segments[0], $to), 0, '... even behind a delete marker') or diag SeawallTest::describe($last);
 	unlink $restored;
+
+	# The registration as well, which says what the bucket enforces.
+	my $registration = "main/$system_id/cluster.json";
+	my $forged = $repo->get($registration) =~ s/"put_if_absent": false/"put_if_absent": true/r;
+	for (
+		[ 'a forged registration', sub { $repo->replace($registration, $forged) } ],
+		[ 'a damaged one', sub { $repo->replace($registration, '{') } ],
+		[ 'one behind a delete marker', sub { $repo->remove($registration) } ])
+	{
+		my ($name, $hide) = @$_;
+		$hide->();
+		is(push_status($config, "pg_wal/$segments[0]"), 0, "... $name over the first: push")
+			or diag SeawallTest::describe($last);
+		is(fetch_status($config, $segments[0], $to), 0, '... fetch') or diag SeawallTest::describe($last);
+		unlink $restored;
+		is(fetch_status($config, $segments[3], $to), 1, '... and absence') or diag SeawallTest::describe($last);
+		my $init = status_of(seawall('init', { config => $config }));
+		like("$init $last->{out}$last->{err}", qr/^0 .*is registered since.*oldest|^1 .*cluster\.json is already there/s,
+			'... and init does not register again');
+	}
 }
 
 # Two repositories: 0 is said only for both.

@@ -79,6 +79,33 @@ read_registration(const json_t *object, struct sw_registration *reg, struct sw_e
 	return SW_OK;
 }
 
+/*
+ * What the store enforces stands in what is being read.  So a handle that was told nothing proves that it reads the
+ * oldest version; if that is not what it found, or that is damaged or hidden, the oldest is asked for.
+ */
+static sw_rc
+get_registration(struct sw_store *store, const char *name, struct sw_buf *buf, struct sw_error *err)
+{
+	struct sw_error first;
+	sw_rc rc = sw_store_get_buf(store, name, 0, 0, buf, err);
+
+	if (rc != SW_CONFLICT && rc != SW_CORRUPT && rc != SW_NOT_FOUND && rc != SW_DENIED)
+		return rc;
+	first = *err;
+	if (rc != SW_DENIED) {
+		sw_store_set_traits(store, &(struct sw_store_traits){.versioned = true});
+		rc = sw_store_get_buf(store, name, 0, 0, buf, err);
+		if (rc == SW_OK || rc == SW_TRANSIENT)
+			return rc;
+	}
+	/* who may not list versions, or has none, has to believe what is there */
+	sw_store_set_traits(store, &(struct sw_store_traits){.put_if_absent = true});
+	if (first.rc == SW_DENIED)
+		return sw_store_get_buf(store, name, 0, 0, buf, err);
+	*err = first;
+	return first.rc;
+}
+
 static sw_rc
 fetch_registration(struct sw_store *store, const char *cluster, const char *name,
 	struct sw_registration *ret_reg, struct sw_error *err)
@@ -90,9 +117,7 @@ fetch_registration(struct sw_store *store, const char *cluster, const char *name
 	sw_rc rc;
 
 	sw_buf_init(&buf, REGISTRATION_MAX);
-	/* what the store enforces stands in what is being read */
-	sw_store_set_traits(store, &(struct sw_store_traits){.put_if_absent = true});
-	rc = sw_store_get_buf(store, name, 0, 0, &buf, err);
+	rc = get_registration(store, name, &buf, err);
 	if (rc != SW_OK && rc != SW_CORRUPT)
 		return rc;
 	if (rc == SW_OK)

@@ -89,6 +89,8 @@ register_in(struct sw_store *store, const struct sw_config *config, struct sw_re
 	rc = sw_store_probe(store, prefix, &reg->traits, err);
 	if (rc != SW_OK)
 		return sw_wrap(err, "probing what %s enforces", sw_store_url(store));
+	/* of two that register at once, one must be told */
+	sw_store_set_traits(store, &reg->traits);
 	if (!reg->traits.put_if_absent && !reg->traits.versioned)
 		sw_log(SW_LOG_WARNING, "%s neither refuses to overwrite nor keeps versions: two servers "
 			"archiving as one cluster could replace each other's WAL; turn versioning on",

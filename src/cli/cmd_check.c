@@ -66,7 +66,9 @@ check_server(struct check *c)
 		c->facts.version / 10000, c->facts.version % 10000,
 		c->facts.in_recovery ? "a standby" : "a primary", c->facts.data_directory);
 	say(c, true, "server", text, "");
-	if (sw_control_read(pgdata != NULL ? pgdata : c->facts.data_directory, &c->control, NULL, &err) != SW_OK) {
+	if (pgdata == NULL)
+		pgdata = c->facts.data_directory;
+	if (sw_control_read(pgdata, &c->control, NULL, &err) != SW_OK) {
 		if (err.hint[0] == '\0')
 			sw_hint(&err, "run it on the server's machine, as the PostgreSQL user");
 		say_error(c, "data directory", &err);

@@ -11,10 +11,12 @@ my ($pg, $repo, $config) = @$site{qw(pg repo config)};
 my $data = $pg->pgdata;
 my $outside = SeawallTest::make_dir(path('outside'));
 SeawallTest::spew("$outside/extra.conf", "seawall.one = 1\n");
+SeawallTest::spew("$outside/memory.conf", "work_mem = '5MB'\n");
 (my $odd = "$outside/extra.conf") =~ s{/extra}{//./extra};
 my $inside = "$data//./inside.conf";
 SeawallTest::spew("$data/inside.conf", "seawall.two = 2\n");
-SeawallTest::append("$data/postgresql.conf", "include '$odd'\ninclude '$outside/extra.conf'\ninclude '$inside'\n");
+SeawallTest::append("$data/postgresql.conf", "include '$odd'\ninclude '$outside/extra.conf'\ninclude '$outside/memory.conf'\n"
+	. "include '$inside'\n");
 $pg->reload;
 $pg->wait_for_sql("SELECT count(*) > 1 FROM pg_file_settings WHERE sourcefile LIKE '%//%'", 't', 10);
 
@@ -25,6 +27,17 @@ is($r->{status}, 0, '... and restored') or diag SeawallTest::describe($r);
 is(SeawallTest::slurp(path('odd') . "/seawall_outside_config$outside/extra.conf"), "seawall.one = 1\n",
 	'... what was outside beside the rest');
 is(SeawallTest::slurp(path('odd') . '/inside.conf'), "seawall.two = 2\n", '... what was inside in its place');
+
+# The role that the documents ask for, and no more.
+$pg->sql('CREATE ROLE keeper LOGIN IN ROLE pg_read_all_settings; GRANT EXECUTE ON FUNCTION '
+	. 'pg_backup_start(text, boolean), pg_backup_stop(boolean) TO keeper');
+$r = seawall('backup', '--label', 'keeper', '--pg-user=keeper', { config => $config });
+is($r->{status}, 0, 'a role without the right to pg_file_settings makes backups') or diag SeawallTest::describe($r);
+like($r->{err}, qr/warning: .*GRANT SELECT ON pg_file_settings/, '... and hears what it cannot know');
+$r = seawall('restore', '--backup', 'keeper', '--pgdata', path('keeper'), { config => $config });
+is($r->{status}, 0, '... which can be restored') or diag SeawallTest::describe($r);
+is(SeawallTest::slurp(path('keeper') . "/seawall_outside_config$outside/memory.conf"), "work_mem = '5MB'\n",
+	'... with the configuration that is in effect');
 
 SeawallTest::spew("$data/m\xfcller.txt", 'x');
 $r = seawall('backup', '--label', 'latin', { config => $config });

@@ -297,15 +297,28 @@ add_outside(void *ctx, const char *const *values, struct sw_error *err)
 	return add_content(t, SW_ENTRY_OUTSIDE, path, buf.data, buf.len, err);
 }
 
-/* Configuration files that live elsewhere (Debian: /etc/postgresql). */
+/*
+ * Configuration files that live elsewhere (Debian: /etc/postgresql): those in effect, then those that only set what
+ * others override, which not every role may ask for.
+ */
 static sw_rc
 copy_outside(struct take *t, struct sw_error *err)
 {
-	return sw_pg_query(t->pg,
-		"SELECT DISTINCT f FROM (SELECT sourcefile AS f FROM pg_catalog.pg_file_settings"
+	sw_rc rc = sw_pg_query(t->pg,
+		"SELECT DISTINCT f FROM (SELECT sourcefile AS f FROM pg_catalog.pg_settings"
 		" UNION ALL SELECT setting FROM pg_catalog.pg_settings"
 		" WHERE name IN ('config_file', 'hba_file', 'ident_file')) s"
 		" WHERE f IS NOT NULL ORDER BY 1", 1, add_outside, t, err);
+
+	if (rc == SW_OK)
+		rc = sw_pg_query(t->pg, "SELECT DISTINCT sourcefile FROM pg_catalog.pg_file_settings ORDER BY 1", 1,
+			add_outside, t, err);
+	if (rc != SW_DENIED)
+		return rc;
+	sw_log(SW_LOG_WARNING, "configuration files outside the data directory of which no setting is in effect are not "
+		"kept: %s; GRANT SELECT ON pg_file_settings and EXECUTE ON FUNCTION pg_show_all_file_settings() allows it",
+		err->text);
+	return SW_OK;
 }
 
 static sw_rc

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "pg/names.h"
+#include "wal/meaning.h"
 #include "wal/reader.h"
 
 #define ROUNDS 7
@@ -38,11 +39,13 @@ die(const struct sw_error *err)
 }
 
 static uint64_t
-validate(const struct segment *s)
+read_segment(const struct segment *s, struct sw_wal_meaning *meaning)
 {
 	struct sw_error err = SW_ERROR_INIT;
 	struct sw_wal_reader_params params = {
 		.start = s->name.segment * s->size, .segment_size = s->size, .timeline = s->name.timeline,
+		.each = meaning != NULL ? sw_wal_meaning_record : NULL, .ctx = meaning,
+		.record_max = SW_WAL_MEANING_RECORD,
 	};
 	struct sw_wal_reader *reader = malloc(sizeof(*reader));
 	uint64_t count;
@@ -61,6 +64,27 @@ validate(const struct segment *s)
 	count = reader->result.record_count;
 	sw_wal_reader_release(reader);
 	free(reader);
+	return count;
+}
+
+static uint64_t
+validate(const struct segment *s)
+{
+	return read_segment(s, NULL);
+}
+
+static uint64_t
+understand(const struct segment *s)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_wal_meaning meaning;
+	struct sw_wal_meaning_params params = {.block_size = 8192, .changes_max = 4096, .changes_min = 1000};
+	uint64_t count;
+
+	if (sw_wal_meaning_init(&meaning, &params, &err) != SW_OK)
+		die(&err);
+	count = read_segment(s, &meaning);
+	sw_wal_meaning_release(&meaning);
 	return count;
 }
 
@@ -106,6 +130,7 @@ main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	measure("validation alone", validate, segments, argc - 1);
+	measure("validation with meaning", understand, segments, argc - 1);
 	for (int i = 1; i < argc; i++)
 		sw_buf_release(&segments[i - 1].bytes);
 	free(segments);

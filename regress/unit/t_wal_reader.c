@@ -95,7 +95,7 @@ join(struct list *l, const struct sw_wal_result *r, sw_lsn start)
 	if (l->head.len != 0 && r->tail.len == r->tail.whole_len) {
 		sw_buf_init(&bytes, 16384);
 		if (sw_wal_fragment_join(&(struct sw_wal_joint){.head = &l->head, .tails = l->tail_of,
-			.tail_count = l->tail_count, .segment_begin = start, .block_size = r->block_size}, &bytes,
+			.tail_count = l->tail_count, .segment_begin = start, .block_size = r->block_size, .format = r->format}, &bytes,
 			&record, &err) != SW_OK) {
 			printf("# %s\n", err.text);
 			return 1;
@@ -510,11 +510,11 @@ test_join_refuses(void)
 	tail = check(&part)->tail;
 	tap_is_int(sw_wal_fragment_join(&joint, &bytes, &record, &err), SW_OK, "a head and its tail");
 	tap_is_int((long long)record.data_len, head.bytes_len + tail.bytes_len, "with the bytes that were kept");
-	for (int what = 0; what < 7; what++) {
+	for (int what = 0; what < 8; what++) {
 		static const char *const names[] = {"the tail's CRC", "the head's CRC", "the tail's length",
-			"the head's length", "what was kept", "the header", "two tails"};
+			"the head's length", "what was kept", "the header", "two tails", "what the tail lacks"};
 
-		struct sw_wal_fragment *f = what == 0 || what == 2 ? &tail : &head;
+		struct sw_wal_fragment *f = what == 0 || what == 2 || what == 7 ? &tail : &head;
 
 		bad = *f;
 		if (what < 2)
@@ -525,11 +525,97 @@ test_join_refuses(void)
 			f->bytes_len = SW_WAL_FRAGMENT_BYTES + 1;
 		else if (what == 5)
 			f->bytes[17] ^= 1;
+		else if (what == 7)
+			f->whole_len++;
 		joint.tail_count = what == 6 ? 2 : 1;
 		tap_is_int(sw_wal_fragment_join(&joint, &bytes, &record, &err), SW_CORRUPT, "wrong: %s (%s)",
 			names[what], err.text);
 		*f = bad;
 	}
+	maker_release(&w);
+}
+
+/* The header of a record in two segments. */
+static void
+test_header_in_two(void)
+{
+	for (uint32_t in_head = 8; in_head <= 24; in_head += 8) {
+		struct sw_wal_fragment *head = malloc(sizeof(*head)), *tail = malloc(sizeof(*tail));
+		const struct sw_wal_fragment *tails[] = {tail};
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_wal_record record = {0};
+		struct wal_maker w, part;
+		SW_AUTO_BUF bytes;
+
+		sw_buf_init(&bytes, 16384);
+		maker_init(&w, 8192, MIB, 2, 64 * MIB);
+		while (w.at - w.start < MIB - 6000)
+			add_some(&w, 1);
+		maker_add(&w, w.block - (uint32_t)(w.at % w.block) - in_head, 7, 10, 0, NULL);
+		maker_add(&w, 20000, 99, 10, 0, NULL);
+		part = w;
+		part.len = MIB;
+		*head = check(&part)->head;
+		part.start += MIB;
+		part.bytes += MIB;
+		*tail = check(&part)->tail;
+		tap_is_int(head->len, in_head, "a record whose first segment has %u bytes of it", in_head);
+		tap_ok(sw_wal_fragment_join(&(struct sw_wal_joint){.head = head, .tails = tails, .tail_count = 1,
+			.segment_begin = 65 * MIB, .block_size = 8192}, &bytes, &record, &err) == SW_OK && record.xid == 99,
+			"is joined");
+		maker_release(&w);
+		free(head);
+		free(tail);
+	}
+}
+
+/* Nothing but the page itself can tell that this is no end. */
+static void
+test_last_page(void)
+{
+	static const struct {
+		const char *name;
+		size_t at; /* in the last page, whose fourth record is there */
+		bool in_record;
+		uint8_t flip;
+		const char *words;
+	} cases[] = {
+		{"xl_prev", 9, true, 0x40, "but WAL goes on at 0/"},
+		{"a length", 3, true, 0x80, "impossible length"},
+		{"the page's address", 9, false, 0x10, "but WAL goes on at 0/"},
+		{"the page's magic", 1, false, 0x01, "but WAL goes on at 0/"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct wal_maker w;
+		struct sw_wal_result *r;
+		sw_lsn fourth = 0;
+
+		maker_init(&w, 8192, MIB, 1, 64 * MIB);
+		for (int n = 0; maker_add(&w, 304, 7, 10, 0, NULL);)
+			if (w.last > w.start + w.len - w.block && ++n == 4)
+				fourth = w.last;
+		*maker_byte(&w, (cases[i].in_record ? fourth : w.start + w.len - w.block) + cases[i].at) ^= cases[i].flip;
+		r = check(&w);
+		tap_ok(r->verdict == SW_WAL_BROKEN && strstr(r->reason, cases[i].words) != NULL,
+			"damage on the last page, %s: %s", cases[i].name, r->reason);
+		maker_release(&w);
+	}
+}
+
+static void
+test_two_clusters(void)
+{
+	struct wal_maker w;
+	struct sw_wal_result *r;
+
+	maker_init(&w, 8192, MIB, 2, 64 * MIB);
+	while (maker_add(&w, 999, 7, 10, 0, NULL))
+		;
+	w.bytes[MIB + 24] ^= 1;
+	r = check(&w);
+	tap_ok(r->verdict == SW_WAL_BROKEN && strstr(r->reason, "is of system identifier") != NULL,
+		"the second segment is another cluster's: %s", r->reason);
 	maker_release(&w);
 }
 
@@ -960,6 +1046,9 @@ main(int argc, char **argv)
 	test_ends();
 	test_fragments_of_nothing();
 	test_join_refuses();
+	test_header_in_two();
+	test_last_page();
+	test_two_clusters();
 	test_every_bit();
 	test_page_headers();
 	test_flags_of_nothing();

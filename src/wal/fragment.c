@@ -119,6 +119,7 @@ sw_wal_fragment_join(const struct sw_wal_joint *joint, struct sw_buf *bytes,
 		return sw_fail(err, SW_CORRUPT, "the record at %s has a wrong CRC",
 			sw_lsn_format(head->lsn, lsn));
 	*ret_record = (struct sw_wal_record){
+		.format = joint->format,
 		.lsn = head->lsn,
 		.end = tail_end(joint->segment_begin, joint->block_size, joint->tails[joint->tail_count - 1]->len),
 		.prev = h.prev,

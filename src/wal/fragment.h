@@ -39,7 +39,8 @@ struct sw_wal_joint {
 	const struct sw_wal_fragment *const *tails;
 	size_t tail_count;
 	sw_lsn segment_begin;
-	uint32_t block_size;
+	uint32_t block_size; /* of WAL */
+	const struct sw_wal_format *format;
 };
 sw_rc sw_wal_fragment_join(const struct sw_wal_joint *joint, struct sw_buf *bytes,
 	struct sw_wal_record *ret_record, struct sw_error *err);

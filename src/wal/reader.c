@@ -221,6 +221,7 @@ close_record(struct sw_wal_reader *r, sw_lsn end, struct sw_error *err)
 {
 	struct sw_wal_record_header h = sw_wal_record_header_read(r->open.header);
 	struct sw_wal_record record = {
+		.format = r->result.format,
 		.lsn = r->open.lsn,
 		.end = end,
 		.prev = h.prev,
@@ -325,7 +326,7 @@ take_records(struct sw_wal_reader *r, const uint8_t *p, size_t at, uint32_t time
 			size_t next = sw_wal_record_align(at + h.total_len);
 
 			rc = give(r, &(struct sw_wal_record){
-				.lsn = lsn, .end = r->page_at + next, .prev = h.prev, .total_len = h.total_len,
+				.format = r->result.format, .lsn = lsn, .end = r->page_at + next, .prev = h.prev, .total_len = h.total_len,
 				.xid = h.xid, .timeline = timeline, .rmgr = h.rmgr, .info = h.info,
 				.data = p + at, .data_len = h.total_len}, err);
 			at = next;

@@ -14,8 +14,11 @@
 #define SW_WAL_RECORD_HEADER 24
 #define SW_WAL_RECORD_MAX (1u << 30) /* no server writes a longer one */
 
+struct sw_wal_format;
+
 /* A record that was found right. */
 struct sw_wal_record {
+	const struct sw_wal_format *format; /* wal/format.h */
 	sw_lsn lsn;         /* where it begins, behind a page's header */
 	sw_lsn end;         /* exclusive, padded to 8 bytes; may be the begin of a page, before its header; of a switch
 	                     * record that of the segment */

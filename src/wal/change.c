@@ -1,0 +1,228 @@
+#include "wal/change.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE (-1)
+
+static int32_t *
+bucket_of(struct sw_wal_changes *c, uint32_t xid)
+{
+	return &c->buckets[(xid * 2654435761u) >> 20];
+}
+
+static void
+free_item(struct sw_wal_changes *c, int32_t i)
+{
+	c->items[i].used = false;
+	c->items[i].next = c->free;
+	c->free = i;
+	if (c->recent == i)
+		c->recent = NONE;
+}
+
+static void
+unlink_item(struct sw_wal_changes *c, int32_t i)
+{
+	int32_t *link = bucket_of(c, c->items[i].xid);
+
+	while (*link != i)
+		link = &c->items[*link].next;
+	*link = c->items[i].next;
+}
+
+static int32_t
+find(struct sw_wal_changes *c, uint32_t xid, const struct sw_wal_relation *relation)
+{
+	int32_t i = *bucket_of(c, xid);
+
+	while (i != NONE && (c->items[i].xid != xid || c->items[i].committed ||
+		!sw_wal_relation_equal(&c->items[i].relation, relation)))
+		i = c->items[i].next;
+	return i;
+}
+
+static bool
+is_small(const struct sw_wal_changes *c, const struct sw_wal_change *item)
+{
+	return item->updates + item->deletes < c->min;
+}
+
+static void
+forget_small(struct sw_wal_changes *c)
+{
+	for (uint32_t i = 0; i < c->capacity; i++)
+		if (c->items[i].used && is_small(c, &c->items[i])) {
+			c->lost += c->items[i].updates + c->items[i].deletes;
+			unlink_item(c, (int32_t)i);
+			free_item(c, (int32_t)i);
+		}
+	c->may_forget = false;
+}
+
+static void
+link_item(struct sw_wal_changes *c, int32_t i, uint32_t xid)
+{
+	int32_t *bucket = bucket_of(c, xid);
+
+	c->items[i].xid = xid;
+	c->items[i].next = *bucket;
+	*bucket = i;
+}
+
+static int32_t
+new_item(struct sw_wal_changes *c, uint32_t xid, const struct sw_wal_relation *relation, sw_lsn lsn)
+{
+	int32_t i;
+
+	if (c->free == NONE && c->may_forget)
+		forget_small(c);
+	i = c->free;
+	if (i == NONE)
+		return NONE;
+	c->free = c->items[i].next;
+	c->items[i] = (struct sw_wal_change){.relation = *relation, .first = lsn, .used = true};
+	link_item(c, i, xid);
+	return i;
+}
+
+void
+sw_wal_change_add(struct sw_wal_changes *c, uint32_t xid, sw_lsn lsn, const struct sw_wal_event *event)
+{
+	struct sw_wal_change *item = c->recent != NONE ? &c->items[c->recent] : NULL;
+
+	if (event->rows.change != SW_WAL_UPDATE && event->rows.change != SW_WAL_DELETE)
+		return;
+	if (item == NULL || item->xid != xid || item->committed ||
+		!sw_wal_relation_equal(&item->relation, &event->rows.relation)) {
+		int32_t i = find(c, xid, &event->rows.relation);
+
+		if (i == NONE)
+			i = new_item(c, xid, &event->rows.relation, lsn);
+		if (i == NONE) {
+			c->lost += event->rows.count;
+			return;
+		}
+		c->recent = i;
+		item = &c->items[i];
+	}
+	item->last = lsn;
+	if (event->rows.change == SW_WAL_UPDATE)
+		item->updates += event->rows.count;
+	else
+		item->deletes += event->rows.count;
+}
+
+/* Item i, whose transaction is `xid` from now on, or part of an item of that. */
+static void
+move(struct sw_wal_changes *c, int32_t i, uint32_t xid)
+{
+	struct sw_wal_change *item = &c->items[i];
+	int32_t same = find(c, xid, &item->relation);
+
+	if (same == NONE) {
+		link_item(c, i, xid);
+		return;
+	}
+	c->items[same].updates += item->updates;
+	c->items[same].deletes += item->deletes;
+	if (item->first < c->items[same].first)
+		c->items[same].first = item->first;
+	if (item->last > c->items[same].last)
+		c->items[same].last = item->last;
+	free_item(c, i);
+}
+
+/* Take the first item of xid that is not committed out of its bucket. */
+static int32_t
+pick(struct sw_wal_changes *c, uint32_t xid)
+{
+	int32_t *link = bucket_of(c, xid);
+
+	while (*link != NONE) {
+		int32_t i = *link;
+
+		if (c->items[i].xid == xid && !c->items[i].committed) {
+			*link = c->items[i].next;
+			return i;
+		}
+		link = &c->items[i].next;
+	}
+	return NONE;
+}
+
+static void
+end_one(struct sw_wal_changes *c, uint32_t xid, bool commit, uint32_t top)
+{
+	for (int32_t i = pick(c, xid); i != NONE; i = pick(c, xid))
+		if (commit)
+			move(c, i, top);
+		else
+			free_item(c, i);
+}
+
+static void
+commit_top(struct sw_wal_changes *c, uint32_t xid)
+{
+	for (int32_t i = pick(c, xid); i != NONE; i = pick(c, xid)) {
+		if (is_small(c, &c->items[i])) {
+			free_item(c, i);
+			continue;
+		}
+		c->items[i].committed = true;
+		link_item(c, i, xid);
+	}
+}
+
+void
+sw_wal_change_end(struct sw_wal_changes *c, const struct sw_wal_event *event)
+{
+	const struct sw_wal_transaction *t = &event->transaction;
+	bool commit = event->kind == SW_WAL_COMMIT;
+
+	c->may_forget = true;
+	for (uint32_t i = 0; i < t->subxids.count; i++) {
+		uint32_t xid = sw_wal_event_u32(&t->subxids, i);
+
+		if (xid != t->xid)
+			end_one(c, xid, commit, t->xid);
+	}
+	if (commit)
+		commit_top(c, t->xid);
+	else
+		end_one(c, t->xid, false, 0);
+}
+
+const struct sw_wal_change *
+sw_wal_change_next(const struct sw_wal_changes *c, uint32_t *at)
+{
+	while (*at < c->capacity && !c->items[*at].used)
+		(*at)++;
+	return *at < c->capacity ? &c->items[(*at)++] : NULL;
+}
+
+sw_rc
+sw_wal_change_init(struct sw_wal_changes *c, uint32_t capacity, uint64_t min, struct sw_error *err)
+{
+	*c = (struct sw_wal_changes){.capacity = capacity, .min = min, .free = NONE, .recent = NONE, .may_forget = true};
+	c->items = calloc(capacity, sizeof(*c->items));
+	c->buckets = malloc(SW_WAL_CHANGE_BUCKETS * sizeof(*c->buckets));
+	if (c->items == NULL || c->buckets == NULL) {
+		sw_wal_change_release(c);
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	}
+	for (int i = 0; i < SW_WAL_CHANGE_BUCKETS; i++)
+		c->buckets[i] = NONE;
+	for (uint32_t i = capacity; i > 0; i--)
+		free_item(c, (int32_t)i - 1);
+	return SW_OK;
+}
+
+void
+sw_wal_change_release(struct sw_wal_changes *c)
+{
+	free(c->items);
+	free(c->buckets);
+	c->items = NULL;
+	c->buckets = NULL;
+}

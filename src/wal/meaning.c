@@ -1,0 +1,178 @@
+#include "wal/meaning.h"
+
+#include <string.h>
+
+#define FIRST_NORMAL_XID 3
+#define GLOBAL_TABLESPACE 1664
+
+/* --- transaction ids ------------------------------------------------------------------- */
+
+uint64_t
+sw_wal_meaning_xid(const struct sw_wal_meaning *m, uint32_t xid)
+{
+	int64_t distance = (int32_t)(xid - (uint32_t)m->next_xid);
+
+	if (m->next_xid == 0 || xid < FIRST_NORMAL_XID || (distance < 0 && m->next_xid < (uint64_t)-distance))
+		return 0;
+	return m->next_xid + (uint64_t)distance;
+}
+
+static void
+see_xid(struct sw_wal_meaning *m, uint32_t xid)
+{
+	uint64_t full = sw_wal_meaning_xid(m, xid);
+
+	if (full >= m->next_xid && full != 0)
+		m->next_xid = full + 1;
+}
+
+/* --- which relation is which ------------------------------------------------------------- */
+
+static void
+learn_map(struct sw_wal_meaning *m, const struct sw_wal_event *e)
+{
+	const struct sw_wal_list *pairs = &e->relation_map.pairs;
+	uint32_t oid, filenode, database = e->relation_map.database;
+	unsigned i;
+
+	for (uint32_t n = 0; n < pairs->count; n++) {
+		sw_wal_event_pair(pairs, n, &oid, &filenode);
+		if (database == 0 && oid == SW_WAL_PG_DATABASE)
+			m->database_file = filenode;
+		if (database == 0 || oid != SW_WAL_PG_CLASS)
+			continue;
+		for (i = 0; i < m->class_file_count && m->class_files[i].database != database; i++)
+			;
+		if (i == sizeof(m->class_files) / sizeof(m->class_files[0]))
+			continue;
+		m->class_files[i].database = database;
+		m->class_files[i].filenode = filenode;
+		if (i == m->class_file_count)
+			m->class_file_count++;
+	}
+}
+
+/* SW_WAL_PG_CLASS, SW_WAL_PG_DATABASE or 0. */
+static uint32_t
+catalog_of(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
+{
+	uint32_t filenode = SW_WAL_PG_CLASS;
+
+	if (relation->database == 0)
+		return relation->tablespace == GLOBAL_TABLESPACE && relation->filenode == m->database_file ?
+			SW_WAL_PG_DATABASE : 0;
+	for (unsigned i = 0; i < m->class_file_count; i++)
+		if (m->class_files[i].database == relation->database)
+			filenode = m->class_files[i].filenode;
+	return relation->filenode == filenode ? SW_WAL_PG_CLASS : 0;
+}
+
+/* --- records -------------------------------------------------------------------------------- */
+
+static void
+see_end(struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct sw_wal_event *e)
+{
+	uint64_t full = sw_wal_meaning_xid(m, e->transaction.xid);
+	struct sw_wal_moment now = {
+		.time_us = e->transaction.time_us,
+		.lsn = record->lsn,
+		.xid = full != 0 ? full : e->transaction.xid,
+		.xid_full = full != 0,
+	};
+
+	if (e->kind == SW_WAL_COMMIT)
+		m->commits++;
+	else
+		m->aborts++;
+	if (m->first.lsn == 0)
+		m->first = m->earliest = m->latest = now;
+	if (now.time_us < m->earliest.time_us)
+		m->earliest = now;
+	if (now.time_us > m->latest.time_us)
+		m->latest = now;
+	m->last = now;
+	sw_wal_change_end(&m->changes, e);
+}
+
+static sw_rc
+tell(struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct sw_wal_parts *parts,
+	const struct sw_wal_event *e, struct sw_error *err)
+{
+	struct sw_wal_news news = {.record = record, .event = e};
+	struct sw_wal_catalog_row row;
+	uint32_t xid = record->xid;
+
+	if (m->params.each == NULL)
+		return SW_OK;
+	if (e->kind == SW_WAL_ROWS) {
+		news.catalog = catalog_of(m, &e->rows.relation);
+		if (news.catalog == 0)
+			return SW_OK;
+		if (news.catalog == SW_WAL_PG_CLASS ?
+			sw_wal_catalog_class(record, parts, e, m->params.block_size, &row) :
+			sw_wal_catalog_database(parts, e, m->params.block_size, &row))
+			news.row = &row;
+	}
+	if (e->kind == SW_WAL_COMMIT || e->kind == SW_WAL_ABORT || e->kind == SW_WAL_PREPARE)
+		xid = e->transaction.xid;
+	news.xid = sw_wal_meaning_xid(m, xid);
+	return m->params.each(m->params.ctx, &news, err);
+}
+
+static void
+see_malformed(struct sw_wal_meaning *m, sw_lsn lsn)
+{
+	if (m->malformed++ == 0)
+		m->malformed_at = lsn;
+}
+
+sw_rc
+sw_wal_meaning_record(void *ctx, const struct sw_wal_record *record, struct sw_error *err)
+{
+	struct sw_wal_meaning *m = ctx;
+	struct sw_wal_parts parts;
+	struct sw_wal_event e;
+
+	m->records[record->rmgr]++;
+	m->bytes[record->rmgr] += record->total_len;
+	see_xid(m, record->xid);
+	if (!sw_wal_decode(record, &parts)) {
+		see_malformed(m, record->lsn);
+		return SW_OK;
+	}
+	m->images += parts.image_count;
+	m->image_bytes += parts.image_bytes;
+	if (!sw_wal_event_says(record->rmgr))
+		return SW_OK;
+	if (!sw_wal_event_read(record, &parts, &e)) {
+		see_malformed(m, record->lsn);
+		return SW_OK;
+	}
+	if (e.kind == SW_WAL_NOTHING)
+		return SW_OK;
+	if (e.kind == SW_WAL_CHECKPOINT && e.checkpoint.next_xid > m->next_xid)
+		m->next_xid = e.checkpoint.next_xid;
+	else if (e.kind == SW_WAL_ROWS)
+		sw_wal_change_add(&m->changes, record->xid, record->lsn, &e);
+	else if (e.kind == SW_WAL_COMMIT || e.kind == SW_WAL_ABORT)
+		see_end(m, record, &e);
+	else if (e.kind == SW_WAL_RELATION_MAP)
+		learn_map(m, &e);
+	return tell(m, record, &parts, &e, err);
+}
+
+sw_rc
+sw_wal_meaning_init(struct sw_wal_meaning *m, const struct sw_wal_meaning_params *params, struct sw_error *err)
+{
+	memset(m, 0, sizeof(*m));
+	m->params = *params;
+	m->next_xid = params->next_xid;
+	m->database_file = SW_WAL_PG_DATABASE;
+	return sw_wal_change_init(&m->changes, params->changes_max, params->changes_min, err);
+}
+
+void
+sw_wal_meaning_release(struct sw_wal_meaning *m)
+{
+	sw_wal_change_release(&m->changes);
+}

@@ -18,7 +18,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define BLOCKS 131072
-#define VERSION "PG_15_202209061"
+#define VERSION_DIR "PG_15_202209061"
 
 enum made { FILE_IN, FILE_OUT, DIR_IN, DIR_OUT, FIFO_OUT, SOCKET_OUT, RELATION };
 
@@ -318,12 +318,12 @@ test_links(void)
 static void
 test_tablespaces(void)
 {
-	static const char *const in[] = {"pg_tblspc/16400/" VERSION, "pg_tblspc/16400/" VERSION "/5",
-		"pg_tblspc/16400/" VERSION "/5/16384", "pg_tblspc/16400/" VERSION "/5/20000_init", "pg_tblspc/16402",
-		"pg_tblspc/16402/" VERSION, "pg_tblspc/16402/" VERSION "/5/16384"},
+	static const char *const in[] = {"pg_tblspc/16400/" VERSION_DIR, "pg_tblspc/16400/" VERSION_DIR "/5",
+		"pg_tblspc/16400/" VERSION_DIR "/5/16384", "pg_tblspc/16400/" VERSION_DIR "/5/20000_init", "pg_tblspc/16402",
+		"pg_tblspc/16402/" VERSION_DIR, "pg_tblspc/16402/" VERSION_DIR "/5/16384"},
 		*const out[] = {"pg_tblspc/16400/PG_14_202107181", "pg_tblspc/16400/PG_14_202107181/5/16384",
-		"pg_tblspc/16400/lost+found", "pg_tblspc/16400/" VERSION "/5/20000", "pg_tblspc/16400/" VERSION "/5/t3_1",
-		"pg_tblspc/16400/" VERSION "/pgsql_tmp"};
+		"pg_tblspc/16400/lost+found", "pg_tblspc/16400/" VERSION_DIR "/5/20000", "pg_tblspc/16400/" VERSION_DIR "/5/t3_1",
+		"pg_tblspc/16400/" VERSION_DIR "/pgsql_tmp"};
 	struct sw_error err = SW_ERROR_INIT;
 	struct sw_scan found;
 	char other[4096];
@@ -337,7 +337,7 @@ test_tablespaces(void)
 	scratch_file(other, "PG_14_202107181/5/16384", "x", 1);
 	scratch_file(other, "lost+found/x", "x", 1);
 	make_link(other, "pg_tblspc/16400");
-	scratch_file(dir, "pg_tblspc/16402/" VERSION "/5/16384", "x", 1); /* allow_in_place_tablespaces */
+	scratch_file(dir, "pg_tblspc/16402/" VERSION_DIR "/5/16384", "x", 1); /* allow_in_place_tablespaces */
 	tap_is(sw_rc_name(scan(&found, &err)), "ok", "tablespaces are scanned");
 	tap_ok(find(&found, "pg_tblspc/16400") != NULL && find(&found, "pg_tblspc/16400")->type == SW_ENTRY_TABLESPACE &&
 		strcmp(find(&found, "pg_tblspc/16400")->target, other) == 0, "the link is one");

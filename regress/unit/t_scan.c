@@ -329,11 +329,11 @@ test_tablespaces(void)
 	char other[4096];
 
 	scratch_make(other);
-	scratch_file(other, VERSION "/5/16384", "x", 1);
-	scratch_file(other, VERSION "/5/20000", "x", 1);
-	scratch_file(other, VERSION "/5/20000_init", "x", 1);
-	scratch_file(other, VERSION "/5/t3_1", "x", 1);
-	scratch_file(other, VERSION "/pgsql_tmp/pgsql_tmp1.0", "x", 1);
+	scratch_file(other, VERSION_DIR "/5/16384", "x", 1);
+	scratch_file(other, VERSION_DIR "/5/20000", "x", 1);
+	scratch_file(other, VERSION_DIR "/5/20000_init", "x", 1);
+	scratch_file(other, VERSION_DIR "/5/t3_1", "x", 1);
+	scratch_file(other, VERSION_DIR "/pgsql_tmp/pgsql_tmp1.0", "x", 1);
 	scratch_file(other, "PG_14_202107181/5/16384", "x", 1);
 	scratch_file(other, "lost+found/x", "x", 1);
 	make_link(other, "pg_tblspc/16400");

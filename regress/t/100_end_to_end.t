@@ -82,6 +82,7 @@ sub end_to_end
 	my $wrong = seawall('check', { config => $config });
 	is($wrong->{status}, 3, 'check: fsync is off, which is wrong') or diag SeawallTest::describe($wrong);
 	like($wrong->{out}, qr/fsync = on/, '... and it says what to write');
+	like($wrong->{out}, qr{^ok +WAL into .* and back}m, '... and proves the loop all the same');
 	$pg->sql('ALTER SYSTEM SET fsync = on');
 	$pg->reload;
 	succeeds('check: the whole loop', seawall('check', { config => $config }));

@@ -22,6 +22,7 @@ struct check {
 	const struct sw_config *config;
 	json_t *lines; /* with --json */
 	bool failed;
+	bool archives; /* nothing was found that keeps WAL from arriving */
 	struct sw_pg *pg;
 	struct sw_pg_facts facts;
 	struct sw_control control;
@@ -164,13 +165,14 @@ check_settings(struct check *c)
 
 	check_setting(c, "wal_level", levels, "replica, and restart");
 	check_setting(c, "archive_mode", modes, "on, and restart");
-	check_setting(c, "full_page_writes", on, "on, and reload: pages torn by a crash or a backup need it");
-	check_setting(c, "fsync", on, "on, and reload");
 	check_archiver(c);
 	if (sw_pg_query(c->pg, "SELECT last_failed_wal, last_failed_time::text,"
 		" (last_archived_time IS NULL OR last_failed_time > last_archived_time)::text::char(1)"
 		" FROM pg_catalog.pg_stat_archiver", 3, archiver_row, c, &err) != SW_OK)
 		say_error(c, "archiver", &err);
+	c->archives = !c->failed;
+	check_setting(c, "full_page_writes", on, "on, and reload: pages torn by a crash or a backup need it");
+	check_setting(c, "fsync", on, "on, and reload");
 }
 
 /* --- repositories -------------------------------------------------------------------- */
@@ -249,13 +251,19 @@ wait_for_segment(struct check *c, struct sw_repository *repo, const char *object
 static sw_rc
 read_back(struct sw_repository *repo, const struct sw_wal_name *name, struct sw_error *err)
 {
-	SW_AUTO_FREE char *path = NULL;
+	SW_AUTO_FREE char *dir = NULL, *path = NULL;
 	sw_rc rc;
 
-	if (asprintf(&path, "%s/seawall-check.%d", sw_file_tmp_dir(), (int)getpid()) < 0)
+	/* a directory of its own: others may make files in the temporary one */
+	if (asprintf(&dir, "%s/seawall-check.XXXXXX", sw_file_tmp_dir()) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = sw_fetch_from(repo, name, path, err);
-	unlink(path);
+	if (mkdtemp(dir) == NULL)
+		return sw_fail_errno(err, "creating a directory in %s", sw_file_tmp_dir());
+	rc = asprintf(&path, "%s/segment", dir) < 0 ? sw_fail(err, SW_SYSTEM, "out of memory") :
+		sw_fetch_from(repo, name, path, err);
+	if (path != NULL)
+		unlink(path);
+	rmdir(dir);
 	return rc;
 }
 
@@ -320,7 +328,7 @@ sw_cmd_check(const struct sw_config *config, int *ret_status, struct sw_error *e
 		check_settings(&c);
 		for (unsigned i = 0; i < sw_config_repo_count(config); i++)
 			repos = check_repository(&c, i) && repos;
-		if (repos && !c.failed)
+		if (repos && c.archives)
 			check_loop(&c);
 		else
 			say(&c, false, "WAL into the repository and back", "not tried",

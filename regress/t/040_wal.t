@@ -1,6 +1,6 @@
 # Seawall's reader of WAL, held against PostgreSQL's own: position, end, predecessor, length, transaction and resource
-# manager of every record of varied loads, a crash in mid-record and a promotion, by pg_waldump (15) and
-# pg_walinspect (15 and later).
+# manager of every record of varied loads, a crash in mid-record and a promotion; and what commits, aborts, checkpoints,
+# restore points, files, databases, tablespaces, maps and locks say; by pg_waldump (15) and pg_walinspect (15 and later).
 use strict;
 use warnings;
 use Cwd qw(abs_path);
@@ -15,6 +15,7 @@ my $wal_goal = long_tests() ? 2_000_000_000 : 60_000_000; # bytes of one version
 
 my @rmgr = qw(XLOG Transaction Storage CLOG Database Tablespace MultiXact RelMap Standby Heap2 Heap Btree Hash Gin
 	Gist Sequence SPGist BRIN CommitTs ReplicationOrigin Generic LogicalMessage);
+my %epoch = (15 => 3); # of transaction ids
 my %rmgr_id = map { $rmgr[$_] => $_ } 0 .. $#rmgr;
 
 # --- loads --------------------------------------------------------------------------------
@@ -46,6 +47,9 @@ VACUUM docs;
 TRUNCATE docs;
 DROP TABLE docs;
 CREATE UNLOGGED TABLE unlogged AS SELECT generate_series(1, 1000) AS g;
+CREATE TABLE shrink AS SELECT generate_series(1, 10000) AS g;
+DELETE FROM shrink WHERE g > 100;
+VACUUM shrink;
 CREATE SEQUENCE numbers;
 SELECT count(nextval('numbers')) FROM generate_series(1, 100);
 CREATE TABLESPACE elsewhere LOCATION '$place';
@@ -56,6 +60,36 @@ SELECT pg_logical_emit_message(true, 'test', repeat('m', 100)), pg_logical_emit_
 SELECT pg_create_restore_point('a point');
 SQL
 	return;
+}
+
+# Names that pg_class gets, before and after it has moved to another file; lines that must be told.
+sub load_names
+{
+	my ($pg) = @_;
+	my @want;
+	my $made = sub {
+		my ($name) = @_;
+		push @want, $pg->sql("SELECT format('pg_class INSERT oid=%s name=%s schema=2200 filenode=%s kind=r', oid, relname, relfilenode)
+			FROM pg_class WHERE relname = '$name'");
+	};
+	$pg->sql('CREATE TABLE sw_first (a int)');
+	$made->('sw_first');
+	$pg->sql('CHECKPOINT; CREATE TABLE sw_second (a int)');
+	$made->('sw_second');
+	$pg->sql('VACUUM FULL pg_class; CREATE TABLE sw_third (a int)');
+	$made->('sw_third');
+	$pg->sql('CHECKPOINT; CREATE TABLE sw_fourth (a int)');
+	$made->('sw_fourth');
+	my $old = $pg->sql("SELECT oid FROM pg_class WHERE relname = 'sw_first'");
+	$pg->sql('CHECKPOINT; DROP TABLE sw_first');
+	push @want, "pg_class DELETE oid=$old name=sw_first";
+	$pg->sql('TRUNCATE sw_second');
+	push @want, $pg->sql("SELECT format('filenode=%s kind=', relfilenode) FROM pg_class WHERE relname = 'sw_second'");
+	$pg->sql('CREATE DATABASE sw_database');
+	push @want, $pg->sql("SELECT format('pg_database INSERT oid=%s name=sw_database', oid) FROM pg_database WHERE datname = 'sw_database'");
+	$pg->sql('CHECKPOINT; DROP DATABASE sw_database');
+	push @want, 'pg_database (IN_PLACE|DELETE) oid=\d+ name=sw_database';
+	return @want;
 }
 
 sub load_databases
@@ -160,6 +194,171 @@ sub our_list
 	return ($name, @remarks);
 }
 
+# --- what records say ----------------------------------------------------------------------
+
+sub file_of
+{
+	my ($path) = @_;
+	return "1664/0/$1" if $path =~ m{^global/(\d+)};
+	return "1663/$1/$2" if $path =~ m{^base/(\d+)/(\d+)};
+	return "$1/$2/$3" if $path =~ m{^pg_tblspc/(\d+)/[^/]+/(\d+)/(\d+)};
+	die "file $path";
+}
+
+sub iso { my ($text) = @_; return $text =~ s/^(\S+) (\S+?)(\.\d+)? ?(?:UTC|\+00)$/sprintf '%sT%s%sZ', $1, $2, substr(($3 || '.') . '000000', 0, 7)/er }
+
+sub transaction
+{
+	my ($pg, $kind, $xid, $text) = @_;
+	my ($prepared, $gid) = ('', '');
+	$xid = $1, $prepared = ' prepared' if $text =~ s/^(\d+): //;
+	$gid = $1, $prepared = ' prepared' if $text =~ s/^gid (\S+): //;
+	my ($time, @part) = split /; ?/, $text;
+	my %list = map { $_ => '' } qw(rels subs stats relcache);
+	for (@part)
+	{
+		$list{rels} = join '', map { ' ' . file_of($_) } split ' ', $1 if /^rels(?:\(commit\))?: ?(.*)/;
+		$list{subs} = " $1" if /^subxacts: (.*)/;
+		$list{stats} = " $1" if /^(?:commit )?dropped stats: ?(.*)/;
+		$list{relcache} = join '', map { " $_" } /relcache (\d+)/g;
+	}
+	s/\s+$// for values %list;
+	return sprintf '%s %d %s%s gid=%s rels=%s subs=%s stats=%s relcache=%s', $kind,
+		$xid + ($epoch{ $pg->version } // 0) * 2 ** 32, iso($time), $prepared, $gid, @list{qw(rels subs stats relcache)};
+}
+
+# The words that t_wal_meaning has for a record; undef: none.
+sub words
+{
+	my ($pg, $rmgr, $type, $xid, $text) = @_;
+	$text =~ s/\s+$//;
+	if ($rmgr eq 'Transaction')
+	{
+		return transaction($pg, $1, $xid, $text) if $type =~ /^(COMMIT|ABORT|PREPARE)(_PREPARED)?$/;
+		return "ASSIGNMENT $1: $2" if $type eq 'ASSIGNMENT' && $text =~ /^xtop (\d+): subxacts: (.*)/;
+	}
+	if ($rmgr eq 'XLOG')
+	{
+		return sprintf 'CHECKPOINT %s redo=%s tli=%s prev=%s xid=%d active=%s', $6, hex_lsn($1), $2, $3,
+			(split ':', $4)[0] * 2 ** 32 + (split ':', $4)[1], $5
+			if $type =~ /^CHECKPOINT_[SO]/
+			&& $text =~ m{^redo (\S+); tli (\d+); prev tli (\d+); .*?xid (\d+:\d+);.* oldest running xid (\d+); (\w+)};
+		return "RESTORE_POINT $text" if $type eq 'RESTORE_POINT';
+		return "END_OF_RECOVERY tli=$1 prev=$2 " . iso($3)
+			if $type eq 'END_OF_RECOVERY' && $text =~ /^tli (\d+); prev tli (\d+); time (\S+ \S+(?: UTC|\+00))/;
+		return 'PARAMETERS ' . join ' ', $text =~ /=(\S+)/g if $type eq 'PARAMETER_CHANGE';
+		return 'BACKUP_END ' . hex_lsn($text) if $type eq 'BACKUP_END';
+		return 'OVERWRITE ' . hex_lsn($1) . ' ' . iso($2) if $type eq 'OVERWRITE_CONTRECORD' && $text =~ /^lsn ([^;]+); time (.*)/;
+		return 'SWITCH' if $type eq 'SWITCH';
+		return 'REDO' if $type eq 'CHECKPOINT_REDO';
+	}
+	if ($rmgr eq 'Storage')
+	{
+		my %fork = (fsm => 1, vm => 2, init => 3);
+		return 'FILE_CREATE ' . file_of($text) . ' fork=' . ($text =~ /_([a-z]+)$/ ? $fork{$1} : 0) if $type eq 'CREATE';
+		return 'FILE_TRUNCATE ' . file_of($1) . " to=$2 flags=$3" if $text =~ /^(\S+) to (\d+) blocks flags (\d+)/;
+	}
+	if ($rmgr eq 'Database')
+	{
+		return "DATABASE_CREATE $2 from=$1" if $text =~ /^copy dir (\S+) to (\S+)/;
+		return "DATABASE_CREATE $1 from=0/0" if $text =~ /^create dir (\S+)/;
+		return "DATABASE_DROP $1" if $text =~ /^dir (.*)/;
+	}
+	if ($rmgr eq 'Tablespace')
+	{
+		return "TABLESPACE_CREATE $1 $2" if $text =~ /^(\d+) "(.*)"/;
+		return "TABLESPACE_DROP $text";
+	}
+	return "RELATION_MAP $2/$1" if $rmgr eq 'RelMap' && $text =~ /^database (\d+) tablespace (\d+)/;
+	return 'LOCKS' . join '', map { " $_" } ($text =~ s{xid (\d+) db (\d+) rel (\d+)}{$1:$2/$3}gr =~ /(\d+:\S+)/g)
+		if $rmgr eq 'Standby' && $type eq 'LOCK';
+	return undef;
+}
+
+# Counts rows as the table of changes must, and gives what is to be kept.
+sub count_rows
+{
+	my ($rows, $rmgr, $type, $xid, $text, $blocks, $words) = @_;
+	if ($rmgr eq 'Heap' && $type =~ /^(DELETE|UPDATE|HOT_UPDATE)(\+INIT)?$/)
+	{
+		return if $1 eq 'DELETE' && $text =~ /flags:? 0x([0-9A-F]+)/ && hex($1) & 8;
+		my ($relation) = $blocks =~ m{blkref #0: rel (\S+?)[; ]} or die "no block in $blocks";
+		$rows->{open}{$xid}{$relation}[$type =~ /^DELETE/ ? 1 : 0]++;
+	}
+	return unless defined $words && $words =~ /^(COMMIT|ABORT) (\d+) .* subs=([ \d]*) stats/;
+	my ($end, $top, @sub) = ($1, $2 % 2 ** 32, split ' ', $3);
+	for my $one ($top, @sub)
+	{
+		my $relations = delete $rows->{open}{$one} or next;
+		next if $end eq 'ABORT';
+		while (my ($relation, $counts) = each %$relations)
+		{
+			$rows->{done}{"$top $relation"}[$_] += $counts->[$_] // 0 for 0, 1;
+		}
+	}
+	return;
+}
+
+sub row_lines
+{
+	my ($rows) = @_;
+	my @line;
+	while (my ($key, $counts) = each %{ $rows->{done} })
+	{
+		push @line, sprintf 'CHANGE %s updates=%d deletes=%d committed', $key, @$counts[0, 1] if $counts->[0] + $counts->[1] >= 20;
+	}
+	return join "\n", sort @line;
+}
+
+sub our_meaning
+{
+	my ($pg, @files) = @_;
+	my $r = run("$ENV{BUILDDIR}/regress/unit/t_wal_meaning", 'list', $segment_mb{ $pg->version } * 2 ** 20, @files,
+		{ root => 1, timeout => 900 });
+	is($r->{status}, 0, 'the segments are understood') or diag $r->{err};
+	my %got = (events => '', rows => [], catalog => []);
+	for (split /\n/, $r->{out})
+	{
+		if (/^# images (\d+)/) { $got{images} = $1 }
+		elsif (/^# commits .* lost (\d+) malformed (\d+)/) { @got{qw(lost malformed)} = ($1, $2) }
+		elsif (/^#/) { }
+		elsif (/^CHANGE .* committed/) { push @{ $got{rows} }, $_ }
+		elsif (/^CHANGE/) { }
+		elsif (/ pg_(class|database) /) { push @{ $got{catalog} }, $_ }
+		else
+		{
+			s/ gid=\S*/ gid=/ if / (COMMIT|ABORT) /;
+			$got{events} .= "$_\n";
+		}
+	}
+	$got{rows} = join "\n", sort @{ $got{rows} };
+	return \%got;
+}
+
+# Theirs goes as far as it goes.
+sub compare_meaning
+{
+	my ($got, $theirs, $name) = @_;
+	my @ours = split /\n/, $got->{events};
+	my @want = @{ $theirs->{events} };
+	my ($wrong) = grep { ($ours[$_] // 'nothing') ne $want[$_] } 0 .. $#want;
+	ok(!defined $wrong, "$name: the same of " . scalar(@want) . ' events')
+		or diag 'got  ', substr($ours[$wrong] // 'nothing', 0, 500), "\nwant ", substr($want[$wrong], 0, 500);
+	is($got->{rows}, row_lines($theirs->{rows}), "$name: the same rows changed");
+	my $kinds = join ' ', sort { $a cmp $b } keys %{ { map { (split)[1] => 1 } @want } };
+	return $kinds;
+}
+
+sub see
+{
+	my ($pg, $theirs, $lsn, $rmgr, $type, $xid, $text, $blocks) = @_;
+	my $words = words($pg, $rmgr, $type, $xid, $text);
+	push @{ $theirs->{events} }, "$lsn $words" if defined $words;
+	count_rows($theirs->{rows}, $rmgr, $type, $xid, $text, $blocks, $words);
+	$theirs->{images} += () = $blocks =~ /FPW/g;
+	return;
+}
+
 sub waldump_list
 {
 	my ($pg, $first, $last) = @_;
@@ -167,14 +366,17 @@ sub waldump_list
 	open my $out, '>', $name or die $!;
 	my $r = run(pg_client('pg_waldump'), $first, $last, { timeout => 900 });
 	my $count = 0;
+	my $theirs = { events => [], rows => {}, images => 0 };
 	for (split /^/, $r->{out})
 	{
-		m{^rmgr: (\w+)\s+len \(rec/tot\):\s+\d+/\s*(\d+), tx:\s+(\d+), lsn: (\S+), prev (\S+),} or next;
-		printf $out "%s %s %d %d %d\n", hex_lsn($4), hex_lsn($5), $2, $3, $rmgr_id{$1} // die "rmgr $1";
+		m{^rmgr: (\w+)\s+len \(rec/tot\):\s+\d+/\s*(\d+), tx:\s+(\d+), lsn: (\S+), prev (\S+), desc: (\S+) ?(.*)} or next;
+		my ($rmgr, $len, $xid, $at, $prev, $type, $desc) = ($1, $2, $3, $4, $5, $6, $7);
+		see($pg, $theirs, hex_lsn($at), $rmgr, $type, $xid, $desc =~ s/, blkref #0.*//r, "$desc ");
+		printf $out "%s %s %d %d %d\n", hex_lsn($at), hex_lsn($prev), $len, $xid, $rmgr_id{$rmgr} // die "rmgr $rmgr";
 		$count++;
 	}
 	close $out;
-	return ($name, $count);
+	return ($name, $count, $theirs);
 }
 
 sub walinspect_list
@@ -182,18 +384,20 @@ sub walinspect_list
 	my ($pg, $start, $end) = @_;
 	my $name = path('walinspect');
 	$pg->sql('CREATE EXTENSION IF NOT EXISTS pg_walinspect');
-	my $text = $pg->sql("COPY (SELECT start_lsn, end_lsn, prev_lsn, record_length, xid, resource_manager
+	my $text = $pg->sql("COPY (SELECT start_lsn, end_lsn, prev_lsn, record_length, xid, resource_manager, record_type, description, coalesce(block_ref, '')
 		FROM pg_get_wal_records_info('$start', '$end')) TO STDOUT");
 	open my $out, '>', $name or die $!;
 	my $count = 0;
+	my $theirs = { events => [], rows => {}, images => 0 };
 	for (split /\n/, $text)
 	{
-		my ($at, $next, $prev, $len, $xid, $rmgr) = split /\t/;
+		my ($at, $next, $prev, $len, $xid, $rmgr, $type, $desc, $blocks) = split /\t/, $_, -1;
+		see($pg, $theirs, hex_lsn($at), $rmgr, $type, $xid, $desc, "$blocks ");
 		printf $out "%s %s %s %d %d %d\n", hex_lsn($at), hex_lsn($next), hex_lsn($prev), $len, $xid, $rmgr_id{$rmgr} // die "rmgr $rmgr";
 		$count++;
 	}
 	close $out;
-	return ($name, $count);
+	return ($name, $count, $theirs);
 }
 
 # The same lines, as far as the second list goes; columns: of ours.  Returns the first difference.
@@ -215,7 +419,7 @@ sub difference
 
 sub compare
 {
-	my ($pg, $name) = @_;
+	my ($pg, $name, $names) = @_;
 	my $version = $pg->version;
 	my ($end, $last) = split /\|/, $pg->sql('SELECT lsn, pg_walfile_name(lsn) FROM pg_switch_wal() lsn');
 	my @files = segments($pg, $last);
@@ -228,17 +432,28 @@ sub compare
 	is(scalar(grep { !/: complete to / } @each_remarks), 0, "$name: each segment alone is complete") or diag grep { !/: complete to / } @each_remarks;
 	is(slurp($each) eq slurp($run), 1, "$name: what segments share is joined, to the same records");
 	my $start = sprintf '0/%X', hex((split ' ', slurp($run))[0]);
+	my $meaning = our_meaning($pg, @files);
+	is("$meaning->{lost} $meaning->{malformed}", '0 0', "$name: every record was understood, every row counted");
+	for my $line (@$names)
+	{
+		ok((grep { / $line/ } @{ $meaning->{catalog} }), "$name: told: $line");
+	}
 	if ($version >= 15)
 	{
-		my ($theirs, $count) = walinspect_list($pg, $start, $end);
+		my ($theirs, $count, $said) = walinspect_list($pg, $start, $end);
 		is(difference($run, $theirs, 0 .. 5), '', "$name: pg_walinspect says the same of $count records");
 		cmp_ok($count, '>', 10_000, "$name: many");
+		my $kinds = compare_meaning($meaning, $said, "$name by pg_walinspect");
+		like($kinds, qr/^ABORT .*CHECKPOINT COMMIT DATABASE_CREATE DATABASE_DROP .*FILE_CREATE FILE_TRUNCATE LOCKS PARAMETERS PREPARE (REDO )?RELATION_MAP RESTORE_POINT .*TABLESPACE_CREATE TABLESPACE_DROP/,
+			"$name: of all kinds") if $name eq $version;
 	}
 	if ($version == 15 && substr(basename($files[0]), 0, 8) eq substr(basename($last), 0, 8))
 	{
-		my ($theirs, $count) = waldump_list($pg, @files[0, -1]);
+		my ($theirs, $count, $said) = waldump_list($pg, @files[0, -1]);
 		is(difference($run, $theirs, 0, 2 .. 5), '', "$name: pg_waldump says the same of $count records");
 		cmp_ok($count, '==', () = slurp($run) =~ /\n/g, "$name: and of no more");
+		compare_meaning($meaning, $said, "$name by pg_waldump");
+		is($meaning->{images}, $said->{images}, "$name: full pages");
 	}
 	unlink $run, $each;
 	return ($unfinished, scalar grep { /timelines=1-2/ } @each_remarks);
@@ -249,12 +464,14 @@ sub check_version
 	my ($version) = @_;
 	my $pg = SeawallTest::Cluster->new(version => $version, name => "wal$version", segment_mb => $segment_mb{$version},
 		conf => "max_prepared_transactions = 10\nwal_keep_size = 20GB\nmax_wal_size = 20GB\nwal_buffers = 256kB\n");
+	run_ok("$pg->{bin}/pg_resetwal", '-e', $epoch{$version}, $pg->pgdata) if $epoch{$version};
 	$pg->start;
 	load_objects($pg);
+	my @names = load_names($pg);
 	load_databases($pg);
 	load_transactions($pg);
 	load_bulk($pg);
-	compare($pg, "$version");
+	compare($pg, "$version", \@names);
 	crash_in_mid_record($pg) for 1 .. 3;
 	load_transactions($pg);
 	my ($unfinished) = compare($pg, "$version after crashes");

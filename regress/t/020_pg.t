@@ -60,6 +60,7 @@ sub control_by_sql
 		system_identifier => 's.system_identifier', control_version => 's.pg_control_version',
 		catalog_version => 's.catalog_version_no', checkpoint => $lsn->('c.checkpoint_lsn'),
 		redo => $lsn->('c.redo_lsn'), timeline => 'c.timeline_id',
+		next_xid => "split_part(c.next_xid, ':', 1)::bigint * 4294967296 + split_part(c.next_xid, ':', 2)::bigint",
 		min_recovery => $lsn->('r.min_recovery_end_lsn'),
 		min_recovery_timeline => 'r.min_recovery_end_timeline', block_size => 'i.database_block_size',
 		wal_block_size => 'i.wal_block_size', segment_size => 'i.bytes_per_wal_segment',

@@ -12,7 +12,7 @@
 
 #define FIELDS(X) \
 	X(system_identifier) X(control_version) X(catalog_version) X(major) X(state) X(checkpoint) \
-	X(redo) X(timeline) X(min_recovery) X(min_recovery_timeline) X(block_size) \
+	X(redo) X(timeline) X(next_xid) X(min_recovery) X(min_recovery_timeline) X(block_size) \
 	X(wal_block_size) X(segment_size) X(blocks_per_file) X(checksum_version) X(wal_level) \
 	X(max_connections) X(max_worker_processes) X(max_wal_senders) X(max_prepared_xacts) \
 	X(max_locks_per_xact)

@@ -21,6 +21,7 @@ struct sw_control {
 	uint32_t state;           /* DBState */
 	sw_lsn checkpoint, redo;
 	uint32_t timeline;        /* of the checkpoint */
+	uint64_t next_xid;        /* of the checkpoint; 64 bits, epoch and all */
 	sw_lsn min_recovery;
 	uint32_t min_recovery_timeline;
 	uint32_t block_size, wal_block_size, segment_size;

@@ -495,6 +495,15 @@ test_sound(void)
 	undo_partly("again");
 	tap_is_int(restore_to("sound", in_dir("again"), NULL, NULL, &err), SW_CONFIG,
 		"what has no marker is not touched");
+
+	mkdir(in_dir("half"), 0700);
+	sw_file_write(in_dir("half/" SW_RESTORE_MARKER), "", 0, 0600, &err);
+	sw_file_write(in_dir("half/mine"), "x", 1, 0600, &err);
+	tap_is_int(restore_to("sound", in_dir("half"), NULL, NULL, &err), SW_CORRUPT, "half a marker is none");
+	unlink(in_dir("half/mine"));
+	tap_is_int(restore_to("sound", in_dir("half"), NULL, NULL, &err), SW_OK,
+		"... but where nothing else is a restore was killed at its start");
+	tap_ok(!exists("half/" SW_RESTORE_MARKER) && same_as_big("half/base/1/big"), "... and is made");
 }
 
 /* --- resuming ------------------------------------------------------------------------ */

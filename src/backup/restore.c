@@ -130,7 +130,13 @@ open_directory(struct restore *r, struct sw_error *err)
 			r->target.pgdata.path);
 		return sw_hint(err, "name an empty or new directory");
 	}
-	return read_marker(r, err);
+	rc = read_marker(r, err);
+	/* killed when all that it had made was the marker, and that not whole */
+	if (rc == SW_CORRUPT && sw_target_holds_only(&r->target, SW_RESTORE_MARKER)) {
+		r->target.fresh = true;
+		return SW_OK;
+	}
+	return rc;
 }
 
 static sw_rc

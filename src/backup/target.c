@@ -46,9 +46,9 @@ release_root(struct sw_target_root *root)
 	*root = (struct sw_target_root){.fd = -1};
 }
 
-/* found: the name of something in it, for the error; "" if it is empty. */
+/* found: the name of something in it that is not `but`; "" if there is nothing. */
 static sw_rc
-look_inside(const struct sw_target_root *root, char found[NAME_MAX + 1], struct sw_error *err)
+look_inside(const struct sw_target_root *root, const char *but, char found[NAME_MAX + 1], struct sw_error *err)
 {
 	int fd = openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -63,7 +63,7 @@ look_inside(const struct sw_target_root *root, char found[NAME_MAX + 1], struct 
 	found[0] = '\0';
 	errno = 0;
 	while (found[0] == '\0' && (de = readdir(dir)) != NULL)
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 && strcmp(de->d_name, but) != 0)
 			snprintf(found, NAME_MAX + 1, "%s", de->d_name);
 	if (errno != 0)
 		sw_fail_errno(err, "reading directory %s", root->path);
@@ -82,10 +82,19 @@ sw_target_open(const char *pgdata, struct sw_target *ret_target, struct sw_error
 	*ret_target = (struct sw_target){.pgdata = {.fd = -1}, .wal = {.fd = -1}};
 	rc = open_root(pgdata, &ret_target->pgdata, err);
 	if (rc == SW_OK)
-		rc = look_inside(&ret_target->pgdata, found, err);
+		rc = look_inside(&ret_target->pgdata, "", found, err);
 	if (rc == SW_OK)
 		ret_target->fresh = found[0] == '\0';
 	return rc;
+}
+
+bool
+sw_target_holds_only(const struct sw_target *target, const char *name)
+{
+	struct sw_error ignored = SW_ERROR_INIT;
+	char found[NAME_MAX + 1];
+
+	return look_inside(&target->pgdata, name, found, &ignored) == SW_OK && found[0] == '\0';
 }
 
 void
@@ -131,7 +140,7 @@ check_root(const struct sw_target *target, const struct sw_target_root *root, bo
 	}
 	if (!empty)
 		return SW_OK;
-	rc = look_inside(root, found, err);
+	rc = look_inside(root, "", found, err);
 	if (rc == SW_OK && found[0] != '\0') {
 		sw_fail(err, SW_CONFIG, "directory %s is not empty: there is %s", root->path, found);
 		return sw_hint(err, "empty it, or name another");

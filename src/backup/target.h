@@ -36,6 +36,9 @@ struct sw_target {
 sw_rc sw_target_open(const char *pgdata, struct sw_target *ret_target, struct sw_error *err);
 void sw_target_release(struct sw_target *target);
 
+/* The data directory could be read, and there is nothing in it but that, if even that. */
+bool sw_target_holds_only(const struct sw_target *target, const char *name);
+
 /* pg_wal, or tablespace `oid`, lies at `path` (absolute), which is made if it is not there.
  * empty: it must be.  SW_CONFIG: it is not, or it overlaps another root. */
 sw_rc sw_target_set_wal(struct sw_target *target, const char *path, bool empty, struct sw_error *err);

@@ -59,7 +59,7 @@ read_registration(const json_t *object, struct sw_registration *reg, struct sw_e
 	if (rc == SW_OK)
 		rc = sw_json_string(object, "page_hash", &page_hash, err);
 	if (rc == SW_OK && strcmp(page_hash, "xxh3-128") != 0) {
-		sw_fail(err, SW_CONFIG, "its page hash is not known: %s", page_hash);
+		sw_fail(err, SW_CONFIG, "its page hash is not xxh3-128, the only one that this Seawall knows");
 		return sw_hint(err, "use the Seawall that registered the cluster, or a newer one");
 	}
 	if (rc == SW_OK)

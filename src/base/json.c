@@ -14,6 +14,17 @@ fail_syntax(const json_error_t *je, struct sw_error *err)
 		(int)(near != NULL ? near - je->text : (ptrdiff_t)strlen(je->text)), je->text, je->line, je->column);
 }
 
+/* A kind is a word; what is none may be anything. */
+static sw_rc
+fail_kind(const char *got, const char *want, struct sw_error *err)
+{
+	size_t len = strspn(got, "abcdefghijklmnopqrstuvwxyz");
+
+	if (len == 0 || len > 20 || got[len] != '\0')
+		return sw_fail(err, SW_CORRUPT, "is of no kind where a \"%s\" is expected", want);
+	return sw_fail(err, SW_CORRUPT, "is a \"%s\" where a \"%s\" is expected", got, want);
+}
+
 sw_rc
 sw_json_parse(const void *data, size_t len, const char *kind, int version, json_t **ret_object,
 	struct sw_error *err)
@@ -30,7 +41,7 @@ sw_json_parse(const void *data, size_t len, const char *kind, int version, json_
 		return sw_fail(err, SW_CORRUPT, "not a JSON object, but another type");
 	rc = sw_json_string(object, "seawall", &got_kind, err);
 	if (rc == SW_OK && strcmp(got_kind, kind) != 0)
-		rc = sw_fail(err, SW_CORRUPT, "is a \"%s\" where a \"%s\" is expected", got_kind, kind);
+		rc = fail_kind(got_kind, kind, err);
 	if (rc == SW_OK)
 		rc = sw_json_u64(object, "version", 1000000, &got_version, err);
 	if (rc == SW_OK && got_version == 0)

@@ -44,7 +44,7 @@ thread_main(void *arg)
 		piece_done(s, &err);
 	}
 	/* ended without failure: nobody else touches s now */
-	if (s->ended && !s->cancelled && sw_stage_finish(s->stage.next, &err) != SW_OK)
+	if (err.rc == SW_OK && s->ended && !s->cancelled && sw_stage_finish(s->stage.next, &err) != SW_OK)
 		s->err = err;
 	return NULL;
 }

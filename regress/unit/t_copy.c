@@ -227,6 +227,7 @@ check_copied(const struct sw_copy *copy, const struct change_case *c, unsigned s
 	SW_AUTO_FREE uint8_t *want = pattern(c->want, c->change == REPLACE ? 99 : seed);
 	SW_AUTO_BUF content;
 
+	sw_buf_init(&content, 20 * MB);
 	if (c->change == VANISH) {
 		tap_ok(copied->gone, "%s, %zu bytes, vanishes: no entry", c->path, c->len);
 		return;
@@ -234,7 +235,6 @@ check_copied(const struct sw_copy *copy, const struct change_case *c, unsigned s
 	/* a longer file has zeros behind what it had */
 	if (c->change == RESIZE && c->want > c->len)
 		memset(want + c->len, 0, c->want - c->len);
-	sw_buf_init(&content, 20 * MB);
 	tap_ok(!copied->gone && copied->size == c->want && get_content(copied, &content) && content.len == c->want &&
 		(c->want == 0 || memcmp(content.data, want, c->want) == 0), "%s, %zu bytes, %s %zu: %zu are kept", c->path, c->len,
 		words[c->change], c->change == KEEP ? c->len : c->new_len, c->want);

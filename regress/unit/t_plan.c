@@ -139,6 +139,7 @@ test_settings(void)
 		"restore_command = 'fetch %f %p'\n"
 		"primary_conninfo = ''\nprimary_slot_name = ''\n"
 		"archive_cleanup_command = ''\nrecovery_end_command = ''\n"
+		"recovery_min_apply_delay = '0'\n"
 		"recovery_target_timeline = '3'\nrecovery_target_inclusive = 'on'\n"
 		"recovery_target_action = 'promote'\nrecovery_target = ''\nrecovery_target_time = ''\n"
 		"recovery_target_xid = ''\nrecovery_target_lsn = ''\nrecovery_target_name = 'it''s'\n",

@@ -32,6 +32,7 @@ struct take {
 	struct sw_repository repo;
 	struct sw_scan scan;
 	struct sw_manifest_header header;
+	uint32_t replayed_timeline; /* of a standby, near the end */
 	bool started;        /* pg_backup_stop is owed */
 	bool manifest_tried; /* the backup may be visible */
 };
@@ -328,8 +329,22 @@ copy_control(struct take *t, struct sw_error *err)
 	struct sw_control control;
 	sw_rc rc = sw_control_read(t->header.pgdata, &control, bytes, err);
 
-	return rc == SW_OK ? add_content(t, SW_ENTRY_FILE, "global/pg_control", bytes, sizeof(bytes), err) :
-		rc;
+	if (rc != SW_OK)
+		return rc;
+	t->replayed_timeline = control.min_recovery_timeline;
+	return add_content(t, SW_ENTRY_FILE, "global/pg_control", bytes, sizeof(bytes), err);
+}
+
+/* The WAL of such a backup lies on two timelines. */
+static sw_rc
+check_timeline(const struct take *t, struct sw_error *err)
+{
+	if (!t->header.from_standby || t->replayed_timeline == 0 ||
+		t->replayed_timeline == t->header.timeline)
+		return SW_OK;
+	sw_fail(err, SW_TRANSIENT, "the standby went over from timeline %u to %u while the backup was made",
+		t->header.timeline, t->replayed_timeline);
+	return sw_hint(err, "run the backup again");
 }
 
 /* --- start and stop ---------------------------------------------------------------- */
@@ -358,6 +373,8 @@ stop_backup(struct take *t, struct sw_error *err)
 	t->header.finished_us = sw_clock_now_us();
 	if (rc == SW_OK)
 		rc = parse_label(t, (const char *)label.data, err);
+	if (rc == SW_OK)
+		rc = check_timeline(t, err);
 	if (rc == SW_OK)
 		rc = add_content(t, SW_ENTRY_FILE, "backup_label", label.data, label.len, err);
 	return rc;

@@ -536,6 +536,7 @@ sw_plan_settings(const struct sw_plan *plan, const struct sw_plan_request *reque
 		set(s, "primary_slot_name", "");
 		set(s, "archive_cleanup_command", "");
 		set(s, "recovery_end_command", "");
+		set(s, "recovery_min_apply_delay", "0");
 	}
 	set(s, "recovery_target_timeline", plan->follow_latest ? "latest" : s->timeline);
 	set(s, "recovery_target_inclusive", goal->exclusive ? "off" : "on");

@@ -61,7 +61,7 @@ read_object(const uint8_t *data, size_t size, size_t step)
 static void
 fill_in(uint8_t *summary, size_t len, const char *key, const uint8_t *hash, size_t hash_len)
 {
-	char hex[2 * SW_SHA256_LEN + 1];
+	char hex[2 * SW_XXH3_LEN + 1];
 	uint8_t *at = memmem(summary, len, key, strlen(key));
 
 	if (at != NULL && (size_t)(at - summary) + strlen(key) + 2 * hash_len <= len)
@@ -74,16 +74,13 @@ read_made(const uint8_t *data, size_t size, size_t content_len)
 	size_t room = ZSTD_compressBound(content_len), summary_len = size - content_len, frame_len;
 	uint8_t *object = malloc(8 + summary_len + room), *summary = object + 8, *frame = summary + summary_len;
 	uint32_t header[2] = {htole32(SW_SKIPPABLE_MAGIC), htole32((uint32_t)summary_len)};
-	uint8_t sha256[SW_SHA256_LEN];
 	XXH128_canonical_t xxh3;
 
 	memcpy(object, header, sizeof(header));
 	memcpy(summary, data + content_len, summary_len);
 	frame_len = ZSTD_compress(frame, room, data, content_len, 1);
-	sw_sha256(frame, frame_len, sha256);
 	XXH128_canonicalFromHash(&xxh3, XXH3_128bits(data, content_len));
 	fill_in(summary, summary_len, "\"xxh3\":\"", xxh3.digest, SW_XXH3_LEN);
-	fill_in(summary, summary_len, "\"frame_sha256\":\"", sha256, SW_SHA256_LEN);
 	read_object(object, 8 + summary_len + frame_len, 0);
 	free(object);
 }

@@ -161,10 +161,8 @@ try_all(struct fetch *f, struct sw_error *err)
 	struct sw_error worst = SW_ERROR_INIT;
 
 	f->hole = false;
-	if (count == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(f->config, err) != SW_OK)
+		return err->rc;
 	for (unsigned i = 0; i < count; i++) {
 		sw_rc rc = try_repository(f, i, err);
 

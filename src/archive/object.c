@@ -24,16 +24,15 @@ is_segment(const struct sw_wal_summary *s)
 static json_t *
 summary_json(const struct sw_wal_summary *s)
 {
-	char sha256[2 * SW_SHA256_LEN + 1], xxh3[2 * SW_XXH3_LEN + 1], system_id[24], start[SW_LSN_LEN], end[SW_LSN_LEN];
+	char xxh3[2 * SW_XXH3_LEN + 1], system_id[24], start[SW_LSN_LEN], end[SW_LSN_LEN];
 	json_t *object;
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, s->system_identifier);
-	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:{s:o, s:o}}",
+	object = json_pack("{s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:s, s:{s:o, s:o}}",
 		"seawall", "wal", "version", SUMMARY_VERSION, "name", s->name,
 		"system_identifier", system_id, "timeline", (json_int_t)s->timeline,
 		"segment_size", (json_int_t)s->segment_size, "size", (json_int_t)s->size,
 		"xxh3", sw_hex(s->xxh3, SW_XXH3_LEN, xxh3),
-		"frame_sha256", sw_hex(s->frame_sha256, SW_SHA256_LEN, sha256),
 		"origin", "host", sw_json_text(s->host), "pgdata", sw_json_text(s->pgdata));
 	if (object != NULL && is_segment(s) &&
 		(json_object_set_new(object, "start_lsn", json_string(sw_lsn_format(s->start, start))) != 0 ||
@@ -98,8 +97,6 @@ parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, 
 	if (rc == SW_OK)
 		rc = sw_json_hex(object, "xxh3", s.xxh3, SW_XXH3_LEN, err);
 	if (rc == SW_OK)
-		rc = sw_json_hex(object, "frame_sha256", s.frame_sha256, SW_SHA256_LEN, err);
-	if (rc == SW_OK)
 		rc = parse_origin(object, &s, err);
 	if (rc == SW_OK)
 		rc = parse_range(object, segment_size, &s, err);
@@ -160,19 +157,16 @@ check_length(int fd, const char *path, const struct sw_wal_summary *summary, uin
 	return rc;
 }
 
-/* content: read -> XXH3 -> zstd -> SHA-256 -> spool */
+/* read -> XXH3 -> zstd -> spool */
 static sw_rc
 compress_content(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	struct sw_stage_spool *spool, struct sw_error *err)
 {
 	__attribute__((cleanup(sw_stage_xxh3_release))) struct sw_stage_xxh3 content = {0};
 	__attribute__((cleanup(sw_stage_compress_release))) struct sw_stage_compress compress = {0};
-	__attribute__((cleanup(sw_stage_digest_release))) struct sw_stage_digest frame = {0};
 	uint64_t expect = is_segment(summary) ? summary->segment_size : UINT64_MAX;
-	sw_rc rc = sw_stage_digest_init(&frame, &spool->stage, err);
+	sw_rc rc = sw_stage_compress_init(&compress, level, expect, &spool->stage, err);
 
-	if (rc == SW_OK)
-		rc = sw_stage_compress_init(&compress, level, expect, &frame.stage, err);
 	if (rc == SW_OK && is_segment(summary))
 		sw_stage_compress_threads(&compress, 2);
 	if (rc == SW_OK)
@@ -187,7 +181,6 @@ compress_content(int fd, const char *path, struct sw_wal_summary *summary, int l
 		return rc;
 	summary->size = content.len;
 	memcpy(summary->xxh3, content.hash, SW_XXH3_LEN);
-	memcpy(summary->frame_sha256, frame.sha256, SW_SHA256_LEN);
 	return SW_OK;
 }
 
@@ -326,23 +319,17 @@ reader_write(struct sw_stage *stage, const void *data, size_t len, struct sw_err
 			rc = r->state == SW_READER_HEADER ? take_header(r, err) : take_summary(r, err);
 	}
 	r->content_came |= len > 0;
-	return rc == SW_OK ? sw_stage_write(&r->frame.stage, p, len, err) : rc;
+	return rc == SW_OK ? sw_stage_write(&r->decompressing.stage, p, len, err) : rc;
 }
 
 static sw_rc
 reader_finish(struct sw_stage *stage, struct sw_error *err)
 {
 	struct sw_object_reader *r = (struct sw_object_reader *)stage;
-	sw_rc rc;
 
 	if (!r->content_came)
 		return sw_fail(err, SW_CORRUPT, "ends within or behind its summary");
-	/* the frame is judged before anything behind it may finish */
-	r->frame.stage.next = NULL;
-	rc = sw_stage_finish(&r->frame.stage, err);
-	if (rc == SW_OK && memcmp(r->frame.sha256, r->summary.frame_sha256, SW_SHA256_LEN) != 0)
-		rc = sw_fail(err, SW_CORRUPT, "its frame does not have the SHA-256 of its summary");
-	return rc == SW_OK ? sw_stage_finish(&r->decompressing.stage, err) : rc;
+	return sw_stage_finish(&r->decompressing.stage, err);
 }
 
 static struct sw_object_reader *
@@ -383,15 +370,15 @@ sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_st
 		snprintf(r->summary.name, sizeof(r->summary.name), "%s", name);
 	sw_buf_init(&r->head, SW_SUMMARY_MAX);
 	r->judge = (struct sw_stage){.write = judge_write, .finish = judge_finish, .next = next};
-	rc = sw_stage_thread_init(&r->writing, &r->judge, err);
+	rc = sw_stage_xxh3_init(&r->content, &r->judge, err);
 	if (rc == SW_OK)
-		rc = sw_stage_xxh3_init(&r->content, &r->writing.stage, err);
+		rc = sw_stage_thread_init(&r->writing, &r->content.stage, err);
 	if (rc == SW_OK)
-		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->content.stage, err);
+		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->writing.stage, err);
+	if (rc == SW_OK)
+		sw_stage_decompress_into(&r->decompress, &r->writing);
 	if (rc == SW_OK)
 		rc = sw_stage_thread_init(&r->decompressing, &r->decompress.stage, err);
-	if (rc == SW_OK)
-		rc = sw_stage_digest_init(&r->frame, &r->decompressing.stage, err);
 	return rc;
 }
 
@@ -401,7 +388,6 @@ sw_object_reader_release(struct sw_object_reader *r)
 	sw_buf_release(&r->head);
 	sw_stage_thread_release(&r->decompressing);
 	sw_stage_thread_release(&r->writing);
-	sw_stage_digest_release(&r->frame);
 	sw_stage_decompress_release(&r->decompress);
 	sw_stage_xxh3_release(&r->content);
 }

@@ -23,8 +23,7 @@ struct sw_wal_summary {
 	uint32_t timeline;
 	uint32_t segment_size;
 	uint64_t size; /* bytes of content */
-	uint8_t xxh3[SW_XXH3_LEN];           /* of the content */
-	uint8_t frame_sha256[SW_SHA256_LEN]; /* of the zstd frame as stored */
+	uint8_t xxh3[SW_XXH3_LEN]; /* of the content */
 	sw_lsn start, end; /* SEGMENT and PARTIAL: its range; else 0 */
 	char host[256], pgdata[1024]; /* where it was pushed from; told, not used */
 };
@@ -38,7 +37,7 @@ struct sw_object {
 /*
  * Read `fd` (a file of pg_wal, from its start) and make the object, whose frame has at most memory_max bytes in
  * memory, beyond that it lies in an unlinked file.  Segments are compressed in two threads.
- * summary: everything but size and hashes, which this fills.
+ * summary: everything but size and hash, which this fills.
  * ret_object is initialised by this call, on success only.
  * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
  */
@@ -57,11 +56,10 @@ struct sw_object_reader {
 	struct sw_buf head;
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
-	struct sw_stage_digest frame;
 	struct sw_stage_thread decompressing; /* while more is received */
 	struct sw_stage_decompress decompress;
+	struct sw_stage_thread writing;       /* hashed and written while more is decompressed */
 	struct sw_stage_xxh3 content;
-	struct sw_stage_thread writing;       /* while more is decompressed */
 	struct sw_stage judge;
 };
 

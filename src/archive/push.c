@@ -286,10 +286,8 @@ open_stores(struct push *push, struct sw_error *err)
 {
 	unsigned count = sw_config_repo_count(push->config);
 
-	if (count == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(push->config, err) != SW_OK)
+		return err->rc;
 	if (count > REPOS_MAX)
 		return sw_fail(err, SW_CONFIG, "%u repositories, at most %d are possible", count, REPOS_MAX);
 	for (; push->repo_count < count; push->repo_count++) {

@@ -110,10 +110,8 @@ open_repository(struct take *t, struct sw_error *err)
 {
 	sw_rc rc;
 
-	if (sw_config_repo_count(t->config) == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(t->config, err) != SW_OK)
+		return err->rc;
 	rc = sw_store_open(t->config, 0, &t->store, err);
 	if (rc == SW_OK)
 		rc = sw_repository_open(t->store, sw_config_cluster(t->config), t->control.system_identifier,
@@ -140,7 +138,33 @@ put_intent(struct take *t, struct sw_error *err)
 		t->header.label), &body, err);
 }
 
-/* The intent claims the label: of two backups with one label one goes on. */
+static void
+delete_intent(struct take *t)
+{
+	char name[SW_STORE_NAME_MAX];
+	const char *names[] = {sw_repository_name(&t->repo, name, "intent/%s.json", t->header.label)};
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (sw_store_delete(t->store, names, 1, &err) != SW_OK)
+		sw_log(SW_LOG_DEBUG, "the intent stays: %s", err.text);
+}
+
+/* After the intent, so that of two backups with one label one goes on: SW_CONFLICT if there is such a backup. */
+static sw_rc
+check_label_free(struct take *t, struct sw_error *err)
+{
+	char name[SW_STORE_NAME_MAX];
+	struct sw_store_info info;
+	sw_rc rc = sw_store_head(t->store, sw_repository_name(&t->repo, name, "backup/%s/manifest.zst",
+		t->header.label), &info, err);
+
+	if (rc == SW_NOT_FOUND)
+		return SW_OK;
+	delete_intent(t);
+	return rc == SW_OK ? sw_fail(err, SW_CONFLICT, "%s is there", name) : rc;
+}
+
+/* The intent claims the label. */
 static sw_rc
 claim_label(struct take *t, struct sw_error *err)
 {
@@ -165,6 +189,8 @@ claim_label(struct take *t, struct sw_error *err)
 		else
 			strftime(t->header.label, sizeof(t->header.label), "%Y%m%dT%H%M%SZ", &tm);
 		rc = put_intent(t, err);
+		if (rc == SW_OK)
+			rc = check_label_free(t, err);
 		if (rc != SW_CONFLICT || label != NULL || i == 5 || !sw_clock_sleep_ms(1000))
 			break;
 	}
@@ -656,17 +682,6 @@ put_manifest(struct take *t, struct sw_error *err)
 			t->header.label, names[i]), &body, err);
 	}
 	return rc;
-}
-
-static void
-delete_intent(struct take *t)
-{
-	char name[SW_STORE_NAME_MAX];
-	const char *names[] = {sw_repository_name(&t->repo, name, "intent/%s.json", t->header.label)};
-	struct sw_error err = SW_ERROR_INIT;
-
-	if (sw_store_delete(t->store, names, 1, &err) != SW_OK)
-		sw_log(SW_LOG_DEBUG, "the intent stays: %s", err.text);
 }
 
 static sw_rc

@@ -321,9 +321,8 @@ sw_cmd_check(const struct sw_config *config, int *ret_status, struct sw_error *e
 
 	if (sw_config_bool(config, SW_OPT_JSON))
 		c.lines = json_array();
-	if (!repos)
-		say(&c, false, "repository", "none is configured",
-			"set repo-url in a [repo NAME] section of the configuration file");
+	if (sw_config_need_repo(config, err) != SW_OK)
+		say_error(&c, "repository", err);
 	if (check_server(&c)) {
 		check_settings(&c);
 		for (unsigned i = 0; i < sw_config_repo_count(config); i++)

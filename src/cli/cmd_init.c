@@ -1,6 +1,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "archive/repository.h"
 #include "base/clock.h"
@@ -98,13 +100,23 @@ register_in(struct sw_store *store, const struct sw_config *config, struct sw_re
 	return sw_repository_register(store, sw_config_cluster(config), reg, err);
 }
 
-/* A bucket is made by its owner, with the policy that it needs; a directory by us. */
+/*
+ * A bucket is made by its owner, with the policy that it needs; a directory by us, but never by root for a server
+ * that is another user's: its archiver could not write there.
+ */
 static sw_rc
-make_root(const struct sw_store *store, struct sw_error *err)
+make_root(const struct sw_config *config, const struct sw_store *store, struct sw_error *err)
 {
-	const char *url = sw_store_url(store);
+	const char *url = sw_store_url(store), *pgdata = sw_config_string(config, SW_OPT_PGDATA);
+	struct stat st;
 
-	return strncmp(url, "file://", 7) == 0 ? sw_file_make_dirs(url + 7, 0700, err) : SW_OK;
+	if (strncmp(url, "file://", 7) != 0)
+		return SW_OK;
+	if (geteuid() == 0 && (pgdata == NULL || (stat(pgdata, &st) == 0 && st.st_uid != 0))) {
+		sw_fail(err, SW_CONFIG, "what root makes in %s the server could not write to", url);
+		return sw_hint(err, "run 'seawall init' as the PostgreSQL user");
+	}
+	return sw_file_make_dirs(url + 7, 0700, err);
 }
 
 static sw_rc
@@ -118,7 +130,7 @@ init_repository(const struct sw_config *config, unsigned repo, struct sw_registr
 	sw_rc rc = sw_store_open(config, repo, &store, err);
 
 	if (rc == SW_OK)
-		rc = make_root(store, err);
+		rc = make_root(config, store, err);
 	if (rc == SW_OK)
 		rc = sw_repository_list(store, cluster, known, SYSTEMS_MAX, &count, err);
 	if (rc != SW_OK)
@@ -149,10 +161,8 @@ sw_cmd_init(const struct sw_config *config, int *ret_status, struct sw_error *er
 	sw_rc rc;
 
 	*ret_status = 0;
-	if (sw_config_repo_count(config) == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(config, err) != SW_OK)
+		return err->rc;
 	rc = server_facts(config, &reg, err);
 	if (json)
 		printf("[");

@@ -289,10 +289,8 @@ sw_cmd_list(const struct sw_config *config, int *ret_status, struct sw_error *er
 	struct sw_error first = SW_ERROR_INIT;
 
 	*ret_status = 0;
-	if (count == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(config, err) != SW_OK)
+		return err->rc;
 	/* what one repository holds is of use while another cannot be reached */
 	for (unsigned i = 0; i < count; i++) {
 		if (list_repository(config, i, documents, err) == SW_OK)
@@ -302,7 +300,7 @@ sw_cmd_list(const struct sw_config *config, int *ret_status, struct sw_error *er
 		else
 			sw_log(SW_LOG_ERROR, "%s", err->text);
 	}
-	if (documents != NULL) {
+	if (documents != NULL && json_array_size(documents) > 0) {
 		json_dumpf(documents, stdout, JSON_INDENT(2));
 		printf("\n");
 	}

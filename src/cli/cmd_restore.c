@@ -61,10 +61,8 @@ read_request(const struct sw_config *config, struct sw_plan_request *request, st
 		sw_fail(err, SW_CONFIG, "--backup \"%s\" is no label", request->backup);
 		return sw_hint(err, "'seawall list' shows the backups");
 	}
-	if (sw_config_repo_count(config) == 0) {
-		sw_fail(err, SW_CONFIG, "no repository is configured");
-		return sw_hint(err, "set repo-url in a [repo NAME] section of the configuration file");
-	}
+	if (sw_config_need_repo(config, err) != SW_OK)
+		return err->rc;
 	return sw_goal_parse(&words, &request->goal, err);
 }
 
@@ -279,14 +277,29 @@ print_archiving(const struct sw_restore_result *result)
 	}
 }
 
+/* The original's pid file would be overwritten, and removed at the end. */
+static const char *
+other_pid_file(const struct sw_restore_result *result)
+{
+	for (size_t i = 0; i < result->note_count; i++)
+		if (result->notes[i].kind == SW_NOTE_SETTING &&
+			strstr(result->notes[i].what, ": external_pid_file") != NULL)
+			return " -c external_pid_file=";
+	return "";
+}
+
 static void
 print_start(const struct sw_restore_result *result, const char *pgdata)
 {
 	static const char *const files[][2] = {{"config_file", "postgresql.conf"}, {"hba_file", "pg_hba.conf"},
 		{"ident_file", "pg_ident.conf"}};
 
+	const char *pid_file = other_pid_file(result);
+
+	printf("\nBeside the original it needs a port of its own: -o \"-p PORT\".");
 	if (result->has_configuration) {
-		printf("\nStart it with:\n  pg_ctl -D %s start\n", pgdata);
+		printf("\nStart it with:\n  pg_ctl -D %s start%s%s%s\n", pgdata, pid_file[0] != '\0' ? " -o \"" : "",
+			pid_file[0] != '\0' ? pid_file + 1 : "", pid_file[0] != '\0' ? "\"" : "");
 		return;
 	}
 	if (find_outside(result, "postgresql.conf") == NULL) {
@@ -305,7 +318,7 @@ print_start(const struct sw_restore_result *result, const char *pgdata)
 			print_clean("", path, "");
 		}
 	}
-	printf("\"\n");
+	printf("%s\"\n", pid_file);
 }
 
 static void
@@ -323,7 +336,8 @@ print_what_happens(const struct sw_plan *plan, const struct sw_plan_request *req
 		printf(", and then shut down.\n");
 	else
 		printf(", and then pause.\nThere, look at the data read-only; SELECT pg_wal_replay_resume() opens it for "
-			"writing. To stop at another moment, restore again.\n");
+			"writing. To stop at another moment, restore again.\nA table whose DROP or TRUNCATE was about to commit "
+			"stays locked until then: --target-action promote lets it be read at once.\n");
 }
 
 static void

@@ -451,6 +451,18 @@ sw_config_repo_count(const struct sw_config *config)
 	return config->repo_count;
 }
 
+sw_rc
+sw_config_need_repo(const struct sw_config *config, struct sw_error *err)
+{
+	const char *file = sw_config_string(config, SW_OPT_CONFIG);
+
+	if (sw_config_repo_count(config) > 0)
+		return SW_OK;
+	sw_fail(err, SW_CONFIG, "no repository is configured");
+	return sw_hint(err, "write repo-url into a [repo NAME] section of %s (or give another file by --config)",
+		file != NULL ? file : SW_CONFIG_FILE);
+}
+
 const char *
 sw_config_repo_name(const struct sw_config *config, unsigned repo)
 {

@@ -104,6 +104,8 @@ const char *sw_config_cluster(const struct sw_config *config);
  * else one named "main" if environment or command line give repo-url.  0 if none.
  */
 unsigned sw_config_repo_count(const struct sw_config *config);
+/* SW_OK, or SW_CONFIG with what to write and where if there is none. */
+sw_rc sw_config_need_repo(const struct sw_config *config, struct sw_error *err);
 const char *sw_config_repo_name(const struct sw_config *config, unsigned repo);
 
 /* Options of SW_SCOPE_REPO for one repository; the plain getters abort on them. */

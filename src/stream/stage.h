@@ -113,6 +113,10 @@ struct sw_stage_thread {
 	struct sw_error err;
 };
 sw_rc sw_stage_thread_init(struct sw_stage_thread *s, struct sw_stage *next, struct sw_error *err);
+/* Write without a copy: room for 1 … *ret_len bytes, to be filled and then given with sw_stage_thread_give. */
+sw_rc sw_stage_thread_room(struct sw_stage_thread *s, uint8_t **ret_room, size_t *ret_len,
+	struct sw_error *err);
+void sw_stage_thread_give(struct sw_stage_thread *s, size_t len);
 void sw_stage_thread_release(struct sw_stage_thread *s); /* waits for the thread; nothing more is written or finished */
 
 /* --- zstd (RFC 8878) -------------------------------------------------------- */
@@ -143,6 +147,7 @@ struct sw_stage_decompress {
 	ZSTD_DCtx *ctx;
 	uint8_t *out;
 	size_t out_size;
+	struct sw_stage_thread *into; /* where it can be written to without a copy, or NULL */
 	uint64_t content_len, content_max;
 	bool in_frame;
 };
@@ -152,6 +157,8 @@ struct sw_stage_decompress {
  */
 sw_rc sw_stage_decompress_init(struct sw_stage_decompress *s, uint64_t content_max,
 	struct sw_stage *next, struct sw_error *err);
+/* The next stage is this thread stage: decompress into its room. */
+void sw_stage_decompress_into(struct sw_stage_decompress *s, struct sw_stage_thread *thread);
 void sw_stage_decompress_release(struct sw_stage_decompress *s);
 
 #endif

@@ -104,28 +104,50 @@ hand_over(struct sw_stage_thread *s)
 	pthread_mutex_unlock(&s->mutex);
 }
 
+sw_rc
+sw_stage_thread_room(struct sw_stage_thread *s, uint8_t **ret_room, size_t *ret_len,
+	struct sw_error *err)
+{
+	sw_rc rc = s->running ? SW_OK : start(s, err);
+
+	if (rc == SW_OK && s->filled == 0)
+		rc = wait_for_slot(s, err);
+	if (rc != SW_OK)
+		return rc;
+	*ret_room = s->slots + s->written % SW_THREAD_SLOTS * SW_THREAD_SLOT_SIZE + s->filled;
+	*ret_len = SW_THREAD_SLOT_SIZE - s->filled;
+	return SW_OK;
+}
+
 /* A slot is handed over when it is full: a wake-up for each of TLS's 16 KiB would cost more than it brings. */
+void
+sw_stage_thread_give(struct sw_stage_thread *s, size_t len)
+{
+	s->filled += len;
+	if (s->filled == SW_THREAD_SLOT_SIZE)
+		hand_over(s);
+}
+
 static sw_rc
 thread_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
 {
 	struct sw_stage_thread *s = (struct sw_stage_thread *)stage;
 	const uint8_t *p = data;
-	sw_rc rc = s->running ? SW_OK : start(s, err);
 
-	while (rc == SW_OK && len > 0) {
-		size_t room = SW_THREAD_SLOT_SIZE - s->filled, n = len < room ? len : room;
+	while (len > 0) {
+		uint8_t *room;
+		size_t n;
+		sw_rc rc = sw_stage_thread_room(s, &room, &n, err);
 
-		rc = s->filled > 0 ? SW_OK : wait_for_slot(s, err);
 		if (rc != SW_OK)
-			break;
-		memcpy(s->slots + s->written % SW_THREAD_SLOTS * SW_THREAD_SLOT_SIZE + s->filled, p, n);
-		s->filled += n;
+			return rc;
+		n = len < n ? len : n;
+		memcpy(room, p, n);
+		sw_stage_thread_give(s, n);
 		p += n;
 		len -= n;
-		if (s->filled == SW_THREAD_SLOT_SIZE)
-			hand_over(s);
 	}
-	return rc;
+	return SW_OK;
 }
 
 static sw_rc

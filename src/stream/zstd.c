@@ -96,6 +96,35 @@ sw_stage_compress_release(struct sw_stage_compress *s)
 /* --- decompress ---------------------------------------------------------------- */
 
 static sw_rc
+next_room(struct sw_stage_decompress *s, ZSTD_outBuffer *out, struct sw_error *err)
+{
+	uint8_t *room;
+	size_t len;
+	sw_rc rc;
+
+	*out = (ZSTD_outBuffer){.dst = s->out, .size = s->out_size};
+	if (s->into == NULL)
+		return SW_OK;
+	rc = sw_stage_thread_room(s->into, &room, &len, err);
+	if (rc == SW_OK)
+		*out = (ZSTD_outBuffer){.dst = room, .size = len};
+	return rc;
+}
+
+static sw_rc
+deliver(struct sw_stage_decompress *s, const ZSTD_outBuffer *out, struct sw_error *err)
+{
+	s->content_len += out->pos;
+	if (s->content_len > s->content_max)
+		return sw_fail(err, SW_CORRUPT, "decompresses to more than %llu bytes",
+			(unsigned long long)s->content_max);
+	if (s->into == NULL)
+		return sw_stage_write(s->stage.next, s->out, out->pos, err);
+	sw_stage_thread_give(s->into, out->pos);
+	return SW_OK;
+}
+
+static sw_rc
 decompress_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
 {
 	struct sw_stage_decompress *s = (struct sw_stage_decompress *)stage;
@@ -103,18 +132,17 @@ decompress_write(struct sw_stage *stage, const void *data, size_t len, struct sw
 	bool more = true;
 
 	while (in.pos < in.size || more) {
-		ZSTD_outBuffer out = {.dst = s->out, .size = s->out_size};
-		size_t left = ZSTD_decompressStream(s->ctx, &out, &in);
-		sw_rc rc;
+		ZSTD_outBuffer out;
+		sw_rc rc = next_room(s, &out, err);
+		size_t left;
 
+		if (rc != SW_OK)
+			return rc;
+		left = ZSTD_decompressStream(s->ctx, &out, &in);
 		if (ZSTD_isError(left))
 			return sw_fail(err, SW_CORRUPT, "decompressing: %s", ZSTD_getErrorName(left));
 		s->in_frame = left != 0;
-		s->content_len += out.pos;
-		if (s->content_len > s->content_max)
-			return sw_fail(err, SW_CORRUPT, "decompresses to more than %llu bytes",
-				(unsigned long long)s->content_max);
-		rc = sw_stage_write(stage->next, s->out, out.pos, err);
+		rc = deliver(s, &out, err);
 		if (rc != SW_OK)
 			return rc;
 		/* a full output buffer may hide more; a frame that just ended hides nothing */
@@ -150,6 +178,14 @@ sw_stage_decompress_init(struct sw_stage_decompress *s, uint64_t content_max,
 	}
 	ZSTD_DCtx_setParameter(s->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
 	return SW_OK;
+}
+
+void
+sw_stage_decompress_into(struct sw_stage_decompress *s, struct sw_stage_thread *thread)
+{
+	s->into = thread;
+	free(s->out);
+	s->out = NULL;
 }
 
 void

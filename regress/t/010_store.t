@@ -15,7 +15,7 @@ my $suite = "$builddir/regress/unit/t_store";
 my $dir = tempdir('seawall-010.XXXXXX', DIR => $ENV{SEAWALL_TEST_TMP} // '/tmp', CLEANUP => 1);
 my $owner = $$;
 
-plan skip_all => 'radosgw is not installed' if system('command -v radosgw >/dev/null 2>&1') != 0;
+die "radosgw is not installed: ./run-tests --packages\n" if system('command -v radosgw >/dev/null 2>&1') != 0;
 die "$suite is not built: run make check\n" if !-x $suite;
 
 delete @ENV{ grep { /^(AWS_|SEAWALL_TEST_S3_|(https?|all)_proxy$)/i } keys %ENV };

@@ -49,4 +49,19 @@ unlink "$data/m\xfcller.txt";
 $r = seawall('backup', '--label', 'again', { config => $config });
 is($r->{status}, 0, '... and once it is gone the next succeeds') or diag SeawallTest::describe($r);
 
+my @before = sort $repo->names;
+$r = seawall('backup', '--label', 'again', { config => $config });
+is($r->{status}, 2, 'a label is used once, also when its backup has ended well');
+is_one_line($r->{err}, '... in one line');
+like($r->{err}, qr/labelled again.*another --label/, '... which says what to do');
+is_deeply([sort $repo->names], \@before, '... and nothing is left in the repository');
+
+SKIP: {
+	skip 'only root can act as root', 2 if $> != 0;
+	local $ENV{SEAWALL_CONFIG} = $config;
+	my $said = `@{[program('seawall')]} init 2>&1`;
+	is($? >> 8, 2, 'init by root into a directory is refused');
+	like($said, qr/run 'seawall init' as the PostgreSQL user/, '... and says who should do it');
+}
+
 done_testing();

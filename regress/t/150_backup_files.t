@@ -56,6 +56,13 @@ is_one_line($r->{err}, '... in one line');
 like($r->{err}, qr/labelled again.*another --label/, '... which says what to do');
 is_deeply([sort $repo->names], \@before, '... and nothing is left in the repository');
 
+# A copy must not overwrite, and at its end remove, the original's pid file.
+SeawallTest::spew("$data/postgresql.conf", SeawallTest::slurp("$data/postgresql.conf") . "external_pid_file = '/run/original.pid'\n");
+$r = seawall('backup', '--label', 'pid', { config => $config });
+$r = seawall('restore', '--backup', 'pid', '--pgdata', path('pid'), { config => $config });
+is($r->{status}, 0, 'a cluster with a pid file elsewhere is restored') or diag SeawallTest::describe($r);
+like($r->{out}, qr/pg_ctl -D \S+ start -o ".*-c external_pid_file=/, '... and the line to start it spares that file');
+
 SKIP: {
 	skip 'only root can act as root', 2 if $> != 0;
 	local $ENV{SEAWALL_CONFIG} = $config;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "archive/repository.h"
+#include "backup/manifest.h"
 #include "base/error.h"
 #include "pg/connection.h"
 #include "pg/names.h"
@@ -26,7 +27,7 @@ struct sw_relations_header {
 struct sw_relations_database {
 	uint32_t oid, tablespace; /* its default one: what tablespace 0 of its relations means */
 	char name[SW_RELATION_NAME_MAX];
-	const char *reason;       /* NULL: its relations follow; else why they do not (datallowconn, no permission) */
+	const char *reason;       /* NULL: its relations follow; else why they do not (datallowconn, no permission, an error) */
 };
 
 struct sw_relations_schema {
@@ -34,30 +35,48 @@ struct sw_relations_schema {
 	char name[SW_RELATION_NAME_MAX];
 };
 
+struct sw_relations_tablespace {
+	uint32_t oid;
+	char name[SW_RELATION_NAME_MAX];
+};
+
 /* Never a temporary one.  Indexes, TOAST tables, sequences and views too, because the WAL speaks of all of them. */
 struct sw_relation {
 	uint32_t database;   /* 0: shared */
 	uint32_t oid, schema;
-	uint32_t owner;      /* TOAST table, index: the OID of its table; else 0 */
+	uint32_t owner;      /* TOAST table, index: the OID of its table (of a TOAST table's index: of the TOAST table); else 0 */
 	uint32_t filenode;   /* now; mapped relations too; 0: it has no file */
 	uint32_t tablespace; /* never 0 where there is a file */
 	char kind;           /* pg_class.relkind */
 	char name[SW_RELATION_NAME_MAX];
-	int64_t rows;        /* reltuples; -1: not known */
-	uint64_t bytes;      /* of the main fork */
+	int64_t rows;        /* the server's estimate; -1: not known */
+	uint64_t bytes;      /* of the main fork: its files' sizes, else what pg_class.relpages says */
+};
+
+struct sw_relations_params {
+	const struct sw_config *config; /* to connect to each database */
+	struct sw_pg *pg;               /* connected to the configured one, for the list */
+	struct sw_repository *repo;
+	const struct sw_manifest_header *header; /* label, major, catalog_version; sizes are of the files in pgdata */
 };
 
 /*
  * Ask every database that can be connected to, one after another, and put the object.  Serves primaries and standbys.
- * pg: a connection to the configured database, for the list.  A database that refuses is noted with its reason.
- * Memory: a row.  SW_OK; what the store gives; SW_TRANSIENT, SW_DENIED (not even the list).
+ * Each database is told as one snapshot has it, after the header's LSN was taken.  One that refuses, or does not answer
+ * for a minute, is noted with its reason, and a warning.
+ * Memory: a row, the list of databases and 4 MiB; beyond that an unlinked file with one database's lines.
+ * SW_OK; what the store gives; SW_TRANSIENT, SW_DENIED (not even the list); SW_SYSTEM (by a signal, too).
  */
-sw_rc sw_relations_put(const struct sw_config *config, struct sw_pg *pg, struct sw_repository *repo,
-	const char *label, struct sw_error *err);
+sw_rc sw_relations_put(const struct sw_relations_params *params, struct sw_error *err);
 
-/* Callbacks get values that are valid during the call; schemas of a database come before its relations.  Any may be NULL. */
+/*
+ * Callbacks get values that are valid during the call: tablespaces, then each database with its schemas before its
+ * relations; shared relations are told within one of the databases.  Names are UTF-8 of 1 … 63 bytes, cut to that and with
+ * '?' for what is none, and may hold control characters.  Any callback may be NULL.
+ */
 struct sw_relations_reader {
 	sw_rc (*header)(void *ctx, const struct sw_relations_header *header, struct sw_error *err);
+	sw_rc (*tablespace)(void *ctx, const struct sw_relations_tablespace *tablespace, struct sw_error *err);
 	sw_rc (*database)(void *ctx, const struct sw_relations_database *database, struct sw_error *err);
 	sw_rc (*schema)(void *ctx, const struct sw_relations_schema *schema, struct sw_error *err);
 	sw_rc (*relation)(void *ctx, const struct sw_relation *relation, struct sw_error *err);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backup/copy.h"
+#include "backup/relations.h"
 #include "backup/scan.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -34,6 +35,7 @@ struct take {
 	struct sw_manifest_header header;
 	uint32_t replayed_timeline; /* of a standby, near the end */
 	bool started;        /* pg_backup_stop is owed */
+	bool relations_tried; /* their object may be there */
 	bool manifest_tried; /* the backup may be visible */
 };
 
@@ -221,6 +223,21 @@ fill_header(struct take *t)
 }
 
 /* --- copying ----------------------------------------------------------------------- */
+
+/* Behind the start: whoever uses the names reads the WAL from there on, and it tells what changes meanwhile. */
+static sw_rc
+keep_names(struct take *t, struct sw_error *err)
+{
+	struct sw_relations_params params = {
+		.config = t->config,
+		.pg = t->pg,
+		.repo = &t->repo,
+		.header = &t->header,
+	};
+
+	t->relations_tried = true;
+	return sw_relations_put(&params, err);
+}
 
 static void
 copy_tick(void *ctx)
@@ -417,6 +434,8 @@ copy_between_start_and_stop(struct take *t, struct sw_error *err)
 	t->started = true;
 	rc = sw_pg_backup_start(t->pg, label, sw_config_bool(t->config, SW_OPT_FAST), &t->header.start, err);
 	if (rc == SW_OK)
+		rc = keep_names(t, err);
+	if (rc == SW_OK)
 		rc = copy_files(t, err);
 	if (rc == SW_OK)
 		rc = copy_outside(t, err);
@@ -425,18 +444,22 @@ copy_between_start_and_stop(struct take *t, struct sw_error *err)
 	return rc == SW_OK ? stop_backup(t, err) : rc;
 }
 
-/* Packs that no manifest will name; the intent, which protects them, last. */
+/* Packs that no manifest will name, and the names; the intent, which protects them, last. */
 static void
 delete_packs(struct take *t)
 {
 	struct sw_error err = SW_ERROR_INIT;
 	size_t count = t->copy.pack_count;
-	char (*text)[SW_STORE_NAME_MAX] = calloc(count + 1, sizeof(*text));
-	const char **names = calloc(count + 1, sizeof(*names));
+	char (*text)[SW_STORE_NAME_MAX] = calloc(count + 2, sizeof(*text));
+	const char **names = calloc(count + 2, sizeof(*names));
 
 	if (text != NULL && names != NULL) {
 		for (size_t i = 0; i < count; i++)
 			names[i] = sw_repository_name(&t->repo, text[i], "pack/%s", t->copy.packs[i].name);
+		if (t->relations_tried) {
+			names[count] = sw_repository_name(&t->repo, text[count], "backup/%s/relations.zst", t->header.label);
+			count++;
+		}
 		names[count] = sw_repository_name(&t->repo, text[count], "intent/%s.json", t->header.label);
 		if (sw_store_delete(t->store, names, count + 1, &err) != SW_OK)
 			sw_log(SW_LOG_WARNING, "packs of the abandoned backup %s stay in the repository: %s",

@@ -21,6 +21,7 @@
 struct sw_pg {
 	PGconn *conn;
 	bool broken; /* a query was left without its end: nothing more can be asked */
+	int64_t answer_ms; /* how long the server may let us wait; 0: for ever */
 };
 
 struct call {
@@ -219,7 +220,7 @@ wait_connected(PGconn *conn, struct sw_error *err)
 }
 
 static sw_rc
-start_connection(const struct sw_config *config, PGconn **ret_conn, struct sw_error *err)
+start_connection(const struct sw_config *config, const char *database, PGconn **ret_conn, struct sw_error *err)
 {
 	char port[16];
 	const char *const keywords[] = {"host", "port", "user", "dbname", "application_name",
@@ -228,7 +229,7 @@ start_connection(const struct sw_config *config, PGconn **ret_conn, struct sw_er
 		sw_config_string(config, SW_OPT_PG_HOST),
 		sw_config_is_set(config, SW_OPT_PG_PORT) ? port : NULL,
 		sw_config_string(config, SW_OPT_PG_USER),
-		sw_config_string(config, SW_OPT_PG_DATABASE),
+		database,
 		"seawall", "UTF8", "60", "10", "6", NULL};
 
 	if (sw_config_is_set(config, SW_OPT_PG_PORT))
@@ -243,12 +244,14 @@ start_connection(const struct sw_config *config, PGconn **ret_conn, struct sw_er
 
 /* --- asking -------------------------------------------------------------------- */
 
-/* Wait for the rest of a result.  SW_SYSTEM by a signal, SW_TRANSIENT when the connection is lost. */
+/* Wait for the rest of a result.  SW_SYSTEM by a signal, SW_TRANSIENT when the connection is lost or no answer comes. */
 static sw_rc
 wait_result(struct sw_pg *pg, bool finish, struct sw_error *err)
 {
-	int64_t limit = INT64_MAX;
+	int64_t limit = INT64_MAX, give_up = INT64_MAX;
 
+	if (pg->answer_ms > 0)
+		give_up = sw_clock_monotonic_ms() + pg->answer_ms;
 	while (PQisBusy(pg->conn)) {
 		struct pollfd fd = {.fd = PQsocket(pg->conn), .events = POLLIN};
 		int64_t now = sw_clock_monotonic_ms();
@@ -262,6 +265,8 @@ wait_result(struct sw_pg *pg, bool finish, struct sw_error *err)
 				return sw_fail(err, SW_SYSTEM, "PostgreSQL did not answer in %d s after a signal",
 					FINISH_MS / 1000);
 		}
+		if (now >= give_up)
+			return sw_fail(err, SW_TRANSIENT, "PostgreSQL did not answer in %" PRId64 " s", pg->answer_ms / 1000);
 		if (poll(&fd, 1, TICK_MS) > 0 && !PQconsumeInput(pg->conn))
 			return fail_lost(pg, err);
 	}
@@ -426,12 +431,20 @@ prepare_session(struct sw_pg *pg, struct sw_error *err)
 sw_rc
 sw_pg_connect(const struct sw_config *config, struct sw_pg **ret_pg, struct sw_error *err)
 {
+	return sw_pg_connect_database(config, sw_config_string(config, SW_OPT_PG_DATABASE), 0, ret_pg, err);
+}
+
+sw_rc
+sw_pg_connect_database(const struct sw_config *config, const char *database, int64_t answer_ms,
+	struct sw_pg **ret_pg, struct sw_error *err)
+{
 	struct sw_pg *pg = calloc(1, sizeof(*pg));
 	sw_rc rc;
 
 	if (pg == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = start_connection(config, &pg->conn, err);
+	pg->answer_ms = answer_ms;
+	rc = start_connection(config, database, &pg->conn, err);
 	if (rc == SW_OK && PQstatus(pg->conn) == CONNECTION_BAD)
 		rc = fail_start(pg->conn, err);
 	if (rc == SW_OK)

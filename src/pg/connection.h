@@ -20,6 +20,13 @@ struct sw_config;
  * The password never appears in the text.
  */
 sw_rc sw_pg_connect(const struct sw_config *config, struct sw_pg **ret_pg, struct sw_error *err);
+
+/*
+ * The same to another database of that server, by its name, for questions that are answered soon: each wait for the server
+ * ends after answer_ms with SW_TRANSIENT (who asks for a locked catalog waits).
+ */
+sw_rc sw_pg_connect_database(const struct sw_config *config, const char *database, int64_t answer_ms,
+	struct sw_pg **ret_pg, struct sw_error *err);
 void sw_pg_close(struct sw_pg *pg); /* a running backup is aborted by the server; NULL is allowed */
 
 struct sw_pg_facts {
@@ -55,7 +62,8 @@ sw_rc sw_pg_current_lsn(struct sw_pg *pg, sw_lsn *ret_lsn, struct sw_error *err)
  * Primary only. */
 sw_rc sw_pg_switch_wal(struct sw_pg *pg, char ret_segment[SW_WAL_NAME_MAX], struct sw_error *err);
 
-/* Run a query whose rows have `columns` text columns; `each` gets them (NULL for null).  For everything else. */
+/* Run a query whose rows have `columns` text columns; `each` gets them (NULL for null).  For everything else.
+ * columns 0: a statement without rows, whose `each` is not called. */
 typedef sw_rc (*sw_pg_row)(void *ctx, const char *const *values, struct sw_error *err);
 sw_rc sw_pg_query(struct sw_pg *pg, const char *sql, int columns, sw_pg_row each, void *ctx,
 	struct sw_error *err);

@@ -233,34 +233,6 @@ parse_header(const char *line, size_t len, struct sw_manifest_header *ret_header
 	return rc;
 }
 
-/* --- base64 ------------------------------------------------------------------------ */
-
-static char *
-to_base64(const uint8_t *data, size_t len)
-{
-	char *text = malloc(4 * ((len + 2) / 3) + 1);
-
-	if (text != NULL)
-		EVP_EncodeBlock((unsigned char *)text, data, (int)len);
-	return text;
-}
-
-/* At most max bytes into out; the length, or -1. */
-static ssize_t
-from_base64(const char *text, uint8_t *out, size_t max)
-{
-	size_t len = strlen(text), pad = 0;
-	int got;
-
-	if (len % 4 != 0 || len / 4 * 3 > max + 2)
-		return -1;
-	while (pad < 2 && pad < len && text[len - 1 - pad] == '=')
-		pad++;
-	/* OpenSSL passes over blanks at both ends */
-	got = EVP_DecodeBlock(out, (const unsigned char *)text, (int)len);
-	return got < 0 || (size_t)got != len / 4 * 3 ? -1 : (ssize_t)((size_t)got - pad);
-}
-
 /* --- writing ----------------------------------------------------------------------- */
 
 static sw_rc
@@ -342,7 +314,7 @@ add_content(json_t *object, const struct sw_entry *entry)
 		return false;
 	if (entry->frame == NULL)
 		return json_object_set_new(object, "chunks", chunks_json(entry)) == 0;
-	frame = to_base64(entry->frame, entry->frame_len);
+	frame = sw_base64(entry->frame, entry->frame_len);
 	sw_hex(entry->hash.bytes, SW_PAGE_HASH_LEN, hash);
 	return frame != NULL && json_object_set_new(object, "hash", json_string(hash)) == 0 &&
 		json_object_set_new(object, "frame", json_string(frame)) == 0;
@@ -487,7 +459,7 @@ parse_content(struct line_stage *s, const json_t *o, struct sw_entry *entry, str
 		return rc;
 	if (frame == NULL && entry->type == SW_ENTRY_FILE)
 		return parse_chunks(s, json_object_get(o, "chunks"), entry, err);
-	len = frame == NULL ? -1 : from_base64(frame, s->frame, sizeof(s->frame) - 3);
+	len = frame == NULL ? -1 : sw_unbase64(frame, s->frame, sizeof(s->frame) - 3);
 	if (len < 0 || entry->size > inline_max(entry->type))
 		return sw_fail(err, SW_CORRUPT, "\"frame\" is malformed");
 	entry->frame = s->frame;

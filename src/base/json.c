@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,31 @@ sw_unhex(const char *text, uint8_t *ret_bytes, size_t len)
 	for (size_t i = 0; i < len; i++)
 		ret_bytes[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
 	return true;
+}
+
+char *
+sw_base64(const uint8_t *bytes, size_t len)
+{
+	char *text = malloc(4 * ((len + 2) / 3) + 1);
+
+	if (text != NULL)
+		EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+	return text;
+}
+
+ssize_t
+sw_unbase64(const char *text, uint8_t *ret_bytes, size_t max)
+{
+	size_t len = strlen(text), pad = 0;
+	int got;
+
+	if (len % 4 != 0 || len / 4 * 3 > max + 2)
+		return -1;
+	while (pad < 2 && pad < len && text[len - 1 - pad] == '=')
+		pad++;
+	/* OpenSSL passes over blanks at both ends */
+	got = EVP_DecodeBlock(ret_bytes, (const unsigned char *)text, (int)len);
+	return got < 0 || (size_t)got != len / 4 * 3 ? -1 : (ssize_t)((size_t)got - pad);
 }
 
 /* Bytes of the UTF-8 character at p (RFC 3629); 0 if there is none. */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 
@@ -33,6 +34,11 @@ sw_rc sw_json_u64_text(const json_t *object, const char *key, uint64_t *ret_valu
 /* buf: 2 * len + 1 bytes.  Returns buf. */
 char *sw_hex(const uint8_t *bytes, size_t len, char *buf);
 bool sw_unhex(const char *text, uint8_t *ret_bytes, size_t len);
+
+/* RFC 4648.  NULL: out of memory; the caller frees it. */
+char *sw_base64(const uint8_t *bytes, size_t len);
+/* bytes: max + 2 of them.  At most max are given; the length, or -1. */
+ssize_t sw_unbase64(const char *text, uint8_t *ret_bytes, size_t max);
 
 /* JSON holds UTF-8 only: whether `text` is, as RFC 3629 has it. */
 bool sw_json_text_ok(const char *text);

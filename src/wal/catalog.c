@@ -8,6 +8,7 @@
 #define UPDATE_FLAGS_AT 7  /* xl_heap_update */
 #define UPDATE_HAS_PREFIX 0x20
 #define UPDATE_HAS_SUFFIX 0x40
+#define INVALID_DATABASE (-2) /* DATCONNLIMIT_INVALID_DB */
 
 /* Bytes [from, to) of a row's columns. */
 struct span {
@@ -104,22 +105,27 @@ sw_wal_catalog_class(const struct sw_wal_record *record, const struct sw_wal_par
 	column(&span, 68, &row.schema, 4);
 	row.has_filenode = column(&span, 88, &row.filenode, 4);
 	row.has_tablespace = column(&span, 92, &row.tablespace, 4);
+	column(&span, record->format->major >= 18 ? 118 : 114, &row.persistence, 1);
 	column(&span, record->format->major >= 18 ? 119 : 115, &row.kind, 1);
 	*ret_row = row;
 	return true;
 }
 
 bool
-sw_wal_catalog_database(const struct sw_wal_parts *parts,
+sw_wal_catalog_database(const struct sw_wal_record *record, const struct sw_wal_parts *parts,
 	const struct sw_wal_event *event, uint32_t block_size, struct sw_wal_catalog_row *ret_row)
 {
 	struct sw_wal_catalog_row row = {0};
+	int32_t connections = 0;
 	struct span span;
 
 	if (!find_row(parts, event, block_size, &span))
 		return false;
 	column(&span, 0, &row.oid, 4);
 	read_name(&span, &row);
+	/* in 14 behind two names, datcollate and datctype */
+	column(&span, record->format->major >= 15 ? 80 : 208, &connections, 4);
+	row.invalid = connections == INVALID_DATABASE;
 	*ret_row = row;
 	return true;
 }

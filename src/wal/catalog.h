@@ -24,7 +24,10 @@ struct sw_wal_catalog_row {
 	uint32_t schema; /* OID */
 	uint32_t filenode, tablespace;
 	bool has_filenode, has_tablespace; /* 0 is a value too: a mapped relation; the database's default */
+	char persistence; /* 'p', 'u' unlogged, 't' temporary */
 	char kind; /* 'r' table, 'i' index, 'S', 't' toast, 'v', 'm', 'c', 'f', 'p', 'I' */
+	/* pg_database: */
+	bool invalid; /* datconnlimit -2: DROP DATABASE has begun */
 };
 
 /*
@@ -34,7 +37,7 @@ struct sw_wal_catalog_row {
  */
 bool sw_wal_catalog_class(const struct sw_wal_record *record, const struct sw_wal_parts *parts,
 	const struct sw_wal_event *event, uint32_t block_size, struct sw_wal_catalog_row *ret_row);
-bool sw_wal_catalog_database(const struct sw_wal_parts *parts,
+bool sw_wal_catalog_database(const struct sw_wal_record *record, const struct sw_wal_parts *parts,
 	const struct sw_wal_event *event, uint32_t block_size, struct sw_wal_catalog_row *ret_row);
 
 #endif

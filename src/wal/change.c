@@ -133,16 +133,16 @@ move(struct sw_wal_changes *c, int32_t i, uint32_t xid)
 	free_item(c, i);
 }
 
-/* Take the first item of xid that is not committed out of its bucket. */
+/* Take the first item of xid that is committed, or not, out of its bucket. */
 static int32_t
-pick(struct sw_wal_changes *c, uint32_t xid)
+pick(struct sw_wal_changes *c, uint32_t xid, bool committed)
 {
 	int32_t *link = bucket_of(c, xid);
 
 	while (*link != NONE) {
 		int32_t i = *link;
 
-		if (c->items[i].xid == xid && !c->items[i].committed) {
+		if (c->items[i].xid == xid && c->items[i].committed == committed) {
 			*link = c->items[i].next;
 			return i;
 		}
@@ -154,24 +154,44 @@ pick(struct sw_wal_changes *c, uint32_t xid)
 static void
 end_one(struct sw_wal_changes *c, uint32_t xid, bool commit, uint32_t top)
 {
-	for (int32_t i = pick(c, xid); i != NONE; i = pick(c, xid))
+	for (int32_t i = pick(c, xid, false); i != NONE; i = pick(c, xid, false))
 		if (commit)
 			move(c, i, top);
 		else
 			free_item(c, i);
 }
 
+static bool
+is_forgotten(const struct sw_wal_changes *c, uint32_t xid, const struct sw_wal_change *item)
+{
+	bool is_new = !c->keep_small || (c->new_from != 0 && (int32_t)(xid - c->new_from) >= 0);
+
+	return is_new && is_small(c, item);
+}
+
 static void
 commit_top(struct sw_wal_changes *c, uint32_t xid)
 {
-	for (int32_t i = pick(c, xid); i != NONE; i = pick(c, xid)) {
-		if (is_small(c, &c->items[i])) {
+	for (int32_t i = pick(c, xid, false); i != NONE; i = pick(c, xid, false)) {
+		if (is_forgotten(c, xid, &c->items[i])) {
 			free_item(c, i);
 			continue;
 		}
 		c->items[i].committed = true;
 		link_item(c, i, xid);
 	}
+}
+
+bool
+sw_wal_change_take(struct sw_wal_changes *c, uint32_t xid, struct sw_wal_change *ret_change)
+{
+	int32_t i = pick(c, xid, true);
+
+	if (i == NONE)
+		return false;
+	*ret_change = c->items[i];
+	free_item(c, i);
+	return true;
 }
 
 void

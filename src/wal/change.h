@@ -27,6 +27,8 @@ struct sw_wal_changes {
 	struct sw_wal_change *items;
 	uint32_t capacity;
 	uint64_t min;       /* what committed with fewer rows is forgotten */
+	bool keep_small;    /* but not of transactions before new_from; while that is 0, of none */
+	uint32_t new_from;
 	uint64_t lost;      /* rows that were not counted because the table was full */
 	/* private */
 	int32_t *buckets;
@@ -44,6 +46,9 @@ void sw_wal_change_add(struct sw_wal_changes *changes, uint32_t xid, sw_lsn lsn,
 
 /* An event of kind SW_WAL_COMMIT (its subtransactions' rows become the top one's) or SW_WAL_ABORT (all is forgotten). */
 void sw_wal_change_end(struct sw_wal_changes *changes, const struct sw_wal_event *event);
+
+/* Take out one item of a transaction that has committed.  False: there is none (left). */
+bool sw_wal_change_take(struct sw_wal_changes *changes, uint32_t xid, struct sw_wal_change *ret_change);
 
 /* What is there: start with *at = 0; NULL at the end. */
 const struct sw_wal_change *sw_wal_change_next(const struct sw_wal_changes *changes, uint32_t *at);

@@ -26,7 +26,8 @@
 #define SW_WAL_DIGEST_LIST_MAX 4096
 #define SW_WAL_DIGEST_ENDS 128           /* ends kept: those with the lowest xids */
 #define SW_WAL_DIGEST_POINTS_MAX 1024    /* restore points; checkpoints likewise */
-#define SW_WAL_DIGEST_CHANGES 128        /* (transaction, relation) pairs kept: those with the most rows */
+#define SW_WAL_DIGEST_CHANGES 128        /* (transaction, relation) pairs kept: those with the most rows; `truncated` says
+                                          * that one of the others has SW_WAL_DIGEST_CHANGES_MIN rows or more */
 #define SW_WAL_DIGEST_CHANGES_MIN 100    /* rows; what a transaction that began and ended here changed below that is not told */
 
 /* A relation's OID: in statistics that go with it, in TRUNCATE by name. */
@@ -54,7 +55,14 @@ struct sw_wal_rows {
 	sw_lsn first;
 };
 
-/* What one transaction did, as far as this stretch shows it. */
+/*
+ * What one transaction did, as far as this stretch shows it.
+ *
+ * What a transaction made and dropped itself is left out of `dropped`, `dropped_oids` and `created`, as far as both
+ * are in this stretch.  A COMMIT that drops no file has no `dropped_oids`: its relations were temporary, or had no
+ * rows (views, partitioned tables).  Deleting rows of pg_class is nothing to tell of a transaction that committed
+ * here and did nothing else: those of temporary relations look the same.
+ */
 struct sw_wal_act {
 	uint64_t xid;      /* 64 bits if the digest's xid_full; committed: the top one, else that of the records */
 	bool committed;    /* here; else it was still open at the stretch's end */
@@ -64,14 +72,17 @@ struct sw_wal_act {
 	sw_lsn lsn;        /* committed: where the COMMIT begins; else 0 */
 	int64_t time_us;   /* committed */
 	uint32_t database; /* committed: of the transaction; 0: not told */
-	uint32_t class_updates, class_deletes; /* rows of pg_class, not in place */
+	uint32_t class_updates, class_deletes; /* rows of pg_class, not in place, not known to be temporary relations' */
+	bool remapped;     /* a mapped catalog got another file */
 	uint32_t *subxids; /* committed: all of them, 32 bits */
 	size_t subxid_count;
 	struct sw_wal_relation *dropped;  /* COMMIT: files that went */
 	size_t dropped_count;
 	struct sw_wal_object *dropped_oids; /* COMMIT, 15 and later: relations whose statistics went */
 	size_t dropped_oid_count;
-	struct sw_wal_relation *created;  /* files made, main fork */
+	struct sw_wal_object *touched;    /* COMMIT that drops files: relations that it changed, by their cache's invalidation */
+	size_t touched_count;
+	struct sw_wal_relation *created;  /* files made, main fork; not those of CREATE DATABASE, or made before there was an xid */
 	size_t created_count;
 	struct sw_wal_born *born;
 	size_t born_count;

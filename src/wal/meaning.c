@@ -67,6 +67,13 @@ catalog_of(const struct sw_wal_meaning *m, const struct sw_wal_relation *relatio
 	return relation->filenode == filenode ? SW_WAL_PG_CLASS : 0;
 }
 
+static bool
+is_counted(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
+{
+	return m->params.changes_from == 0 ||
+		(relation->filenode >= m->params.changes_from && catalog_of(m, relation) == 0);
+}
+
 /* --- records -------------------------------------------------------------------------------- */
 
 static void
@@ -110,7 +117,7 @@ tell(struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct 
 			return SW_OK;
 		if (news.catalog == SW_WAL_PG_CLASS ?
 			sw_wal_catalog_class(record, parts, e, m->params.block_size, &row) :
-			sw_wal_catalog_database(parts, e, m->params.block_size, &row))
+			sw_wal_catalog_database(record, parts, e, m->params.block_size, &row))
 			news.row = &row;
 	}
 	if (e->kind == SW_WAL_COMMIT || e->kind == SW_WAL_ABORT || e->kind == SW_WAL_PREPARE)
@@ -152,7 +159,7 @@ sw_wal_meaning_record(void *ctx, const struct sw_wal_record *record, struct sw_e
 		return SW_OK;
 	if (e.kind == SW_WAL_CHECKPOINT && e.checkpoint.next_xid > m->next_xid)
 		m->next_xid = e.checkpoint.next_xid;
-	else if (e.kind == SW_WAL_ROWS)
+	else if (e.kind == SW_WAL_ROWS && is_counted(m, &e.rows.relation))
 		sw_wal_change_add(&m->changes, record->xid, record->lsn, &e);
 	else if (e.kind == SW_WAL_COMMIT || e.kind == SW_WAL_ABORT)
 		see_end(m, record, &e);

@@ -46,6 +46,7 @@ struct sw_wal_meaning_params {
 	uint32_t block_size;  /* of relations */
 	uint32_t changes_max; /* (transaction, relation) pairs kept at once */
 	uint64_t changes_min; /* rows; what committed with fewer is forgotten */
+	uint32_t changes_from; /* not counted: rows of filenodes below this, and of pg_class and pg_database; 0: all are */
 	sw_wal_news_fn each;  /* or NULL */
 	void *ctx;
 };

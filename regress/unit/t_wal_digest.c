@@ -1,0 +1,561 @@
+/*
+ * "list SEGMENT-SIZE NEXT-XID FILE...": the digest of each of these segments as JSON, a line each (040_wal.t).
+ * Without arguments: unit tests.
+ */
+#include "wal/digest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../tap.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "wal_maker.h"
+
+#define MB (1024 * 1024)
+#define ROOM ((size_t)16 * MB)
+
+/* --- listing ------------------------------------------------------------------------------ */
+
+static sw_rc
+digest_bytes(const void *bytes, size_t len, const struct sw_wal_digester_params *params, struct sw_wal_digest *ret_digest,
+	struct sw_error *err)
+{
+	struct sw_wal_digester *digester = NULL;
+	sw_rc rc = sw_wal_digester_new(params, NULL, &digester, err);
+
+	for (size_t at = 0; rc == SW_OK && at < len; at += 100000)
+		rc = sw_stage_write(sw_wal_digester_stage(digester), (const uint8_t *)bytes + at,
+			len - at < 100000 ? len - at : 100000, err);
+	if (rc == SW_OK)
+		rc = sw_stage_finish(sw_wal_digester_stage(digester), err);
+	if (rc == SW_OK)
+		rc = sw_wal_digester_take(digester, ret_digest, err);
+	sw_wal_digester_free(digester);
+	return rc;
+}
+
+static char *
+json_text(const struct sw_wal_digest *digest, size_t room, bool fragments)
+{
+	json_t *json = sw_wal_digest_json(digest, room, fragments);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	json_decref(json);
+	return text;
+}
+
+/* The text of what is read from the text; NULL: it cannot be read. */
+static char *
+again(const char *text, struct sw_error *err)
+{
+	json_t *json = json_loads(text, 0, NULL);
+	struct sw_wal_digest digest;
+	sw_rc rc = sw_wal_digest_parse(json, &digest, err);
+	char *out = rc == SW_OK ? json_text(&digest, ROOM, true) : NULL;
+
+	if (rc == SW_OK)
+		sw_wal_digest_release(&digest);
+	json_decref(json);
+	return out;
+}
+
+static sw_rc
+list_one(const char *path, uint32_t size, uint64_t next_xid, struct sw_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct sw_wal_digester_params params = {.segment_size = size, .block_size = 8192, .next_xid = next_xid};
+	struct sw_wal_digest digest;
+	struct sw_wal_name name;
+	SW_AUTO_BUF bytes;
+	char *text, *second;
+	sw_rc rc;
+
+	sw_buf_init(&bytes, 1);
+	if (!sw_wal_name_parse(slash == NULL ? path : slash + 1, size, &name))
+		return sw_fail(err, SW_CONFIG, "no segment");
+	rc = sw_file_read(path, 1 << 30, &bytes, err);
+	params.start = name.segment * size;
+	params.timeline = name.timeline;
+	if (rc == SW_OK)
+		rc = digest_bytes(bytes.data, bytes.len, &params, &digest, err);
+	if (rc != SW_OK)
+		return rc;
+	text = json_text(&digest, ROOM, true);
+	puts(text);
+	second = again(text, err);
+	if (second == NULL || strcmp(text, second) != 0)
+		rc = sw_fail(err, SW_BUG, "what is read is not what was written: %s", err->text);
+	free(text);
+	free(second);
+	sw_wal_digest_release(&digest);
+	return rc;
+}
+
+static int
+list(int argc, char **argv)
+{
+	uint32_t size = (uint32_t)strtoul(argv[2], NULL, 10);
+	struct sw_error err = SW_ERROR_INIT;
+
+	for (int i = 4; i < argc; i++)
+		if (list_one(argv[i], size, strtoull(argv[3], NULL, 10), &err) != SW_OK) {
+			fprintf(stderr, "%s: %s\n", argv[i], err.text);
+			return 1;
+		}
+	return 0;
+}
+
+/* --- WAL made by hand ------------------------------------------------------------------------- */
+
+static struct wal_maker wal;
+
+static void
+begin(unsigned segments)
+{
+	maker_init(&wal, 8192, MB, segments, 5 * MB);
+}
+
+/* Main data, behind blocks' headers and data that are in `blocks` already. */
+struct content {
+	uint8_t bytes[60000];
+	size_t len;
+};
+
+static void
+put(struct content *c, const void *data, size_t len)
+{
+	if (len > 0)
+		memcpy(c->bytes + c->len, data, len);
+	c->len += len;
+}
+
+static void
+put_u32(struct content *c, uint32_t value)
+{
+	put(c, &value, 4);
+}
+
+static sw_lsn
+add_main(uint32_t xid, uint8_t rmgr, uint8_t info, const struct content *main_data)
+{
+	static struct content record;
+	uint32_t len = (uint32_t)main_data->len;
+	uint8_t id = 254;
+
+	record.len = 0;
+	put(&record, &id, 1);
+	put_u32(&record, len);
+	put(&record, main_data->bytes, len);
+	maker_add(&wal, (uint32_t)(24 + record.len), xid, rmgr, info, record.bytes);
+	return wal.last;
+}
+
+static int64_t server_time = INT64_C(86400) * 1000000 * 9000; /* from 2000 on */
+
+struct end {
+	const uint32_t *subxids;
+	uint32_t subxid_count;
+	uint32_t dropped, dropped_count; /* filenodes from `dropped` on */
+	uint32_t oid;                    /* statistics that go; 0: none */
+	uint32_t prepared;               /* the xid of a prepared one; 0: none */
+	bool abort;
+};
+
+static sw_lsn
+add_end(uint32_t xid, struct end e)
+{
+	static struct content c;
+	uint32_t has = (e.subxid_count > 0) << 1 | (e.dropped_count > 0) << 2 | (e.prepared != 0) << 4 | (e.oid != 0) << 8;
+
+	c.len = 0;
+	server_time += 1000000;
+	put(&c, &server_time, 8);
+	put_u32(&c, has);
+	if (e.subxid_count > 0) {
+		put_u32(&c, e.subxid_count);
+		put(&c, e.subxids, e.subxid_count * 4);
+	}
+	if (e.dropped_count > 0)
+		put_u32(&c, e.dropped_count);
+	for (uint32_t i = 0; i < e.dropped_count; i++) {
+		put_u32(&c, 1663);
+		put_u32(&c, 5);
+		put_u32(&c, e.dropped + i);
+	}
+	if (e.oid != 0) {
+		put_u32(&c, 1);
+		put_u32(&c, 2);
+		put_u32(&c, 5);
+		put_u32(&c, e.oid);
+	}
+	if (e.prepared != 0)
+		put_u32(&c, e.prepared);
+	return add_main(xid, SW_RMGR_XACT, (uint8_t)(0x80 | (e.prepared != 0 ? e.abort ? 0x40 : 0x30 : e.abort ? 0x20 : 0x00)), &c);
+}
+
+static sw_lsn
+add_file(uint32_t xid, uint32_t filenode)
+{
+	struct content c = {.len = 0};
+
+	put_u32(&c, 1663);
+	put_u32(&c, 5);
+	put_u32(&c, filenode);
+	put_u32(&c, 0);
+	return add_main(xid, SW_RMGR_SMGR, 0x10, &c);
+}
+
+/* A heap record on a block of the relation: `data` with the block, `main_data` behind. */
+static sw_lsn
+add_heap(uint32_t xid, uint8_t info, uint32_t tablespace, uint32_t database, uint32_t filenode, const void *data,
+	uint16_t data_len, const void *main_data, uint8_t main_len)
+{
+	static struct content c;
+	uint8_t ids[] = {0, data_len > 0 ? 0x20 : 0x00, (uint8_t)data_len, (uint8_t)(data_len >> 8)}, main_id[] = {255, main_len};
+
+	c.len = 0;
+	put(&c, ids, 4);
+	put_u32(&c, tablespace);
+	put_u32(&c, database);
+	put_u32(&c, filenode);
+	put_u32(&c, 3);
+	put(&c, main_id, 2);
+	put(&c, data, data_len);
+	put(&c, main_data, main_len);
+	maker_add(&wal, (uint32_t)(24 + c.len), xid, SW_RMGR_HEAP, info, c.bytes);
+	return wal.last;
+}
+
+static void
+add_deletes(uint32_t xid, uint32_t filenode, unsigned count)
+{
+	const uint8_t main_data[8] = {0, 0, 0, 0, 2, 0, 0, 0};
+
+	for (unsigned i = 0; i < count; i++)
+		add_heap(xid, 0x10, 1663, 5, filenode, NULL, 0, main_data, sizeof(main_data));
+}
+
+static void
+add_class_row(uint32_t xid, uint32_t oid, const char *name, char persistence)
+{
+	uint8_t row[5 + 1 + 120] = {0, 0, 0, 0, 24}, *columns = row + 6;
+	const uint8_t main_data[3] = {7, 0, 0};
+	uint32_t schema = 2200;
+
+	memcpy(columns, &oid, 4);
+	strcpy((char *)columns + 4, name);
+	memcpy(columns + 68, &schema, 4);
+	memcpy(columns + 88, &oid, 4);
+	columns[114] = (uint8_t)persistence;
+	columns[115] = 'r';
+	add_heap(xid, 0x00, 1663, 5, 1259, row, sizeof(row), main_data, sizeof(main_data));
+}
+
+static void
+add_invalidation(uint32_t oid, const char *name, int32_t limit)
+{
+	uint8_t columns[100] = {0};
+	const uint8_t main_data[2] = {7, 0};
+
+	memcpy(columns, &oid, 4);
+	strcpy((char *)columns + 4, name);
+	memcpy(columns + 80, &limit, 4);
+	add_heap(0, 0x70, 1664, 0, 1262, columns, sizeof(columns), main_data, sizeof(main_data));
+}
+
+static void
+add_point(const char *name)
+{
+	struct content c = {.len = 0};
+	char text[64] = "";
+
+	strcpy(text, name);
+	put(&c, &server_time, 8);
+	put(&c, text, sizeof(text));
+	add_main(0, SW_RMGR_XLOG, 0x70, &c);
+}
+
+static struct sw_wal_digest
+digest_of(size_t len, uint64_t next_xid)
+{
+	struct sw_wal_digester_params params = {
+		.start = wal.start, .segment_size = MB, .timeline = 1, .system_identifier = MAKER_SYSTEM_ID, .block_size = 8192,
+		.next_xid = next_xid,
+	};
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_wal_digest digest = {0};
+
+	if (digest_bytes(wal.bytes, len, &params, &digest, &err) != SW_OK)
+		tap_ok(false, "%s", err.text);
+	return digest;
+}
+
+/* The digest is there and back the same; it is released, and the WAL too. */
+static void
+finish(struct sw_wal_digest *digest, const char *what)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	char *text = json_text(digest, ROOM, true), *second = again(text, &err);
+
+	if (!tap_ok(second != NULL && strcmp(text, second) == 0, "%s: as JSON, there and back", what))
+		tap_note("%s\n%s\n%s", err.text, text, second);
+	free(text);
+	free(second);
+	sw_wal_digest_release(digest);
+	maker_release(&wal);
+}
+
+/* --- what is told ------------------------------------------------------------------------------- */
+
+static void
+test_nothing_to_tell(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	for (uint32_t i = 0; i < 500; i++) {
+		add_deletes(1000 + i, 20000, 3);
+		add_end(1000 + i, (struct end){.abort = i % 50 == 49});
+	}
+	maker_switch(&wal);
+	d = digest_of(MB, (UINT64_C(2) << 32) + 1);
+	tap_ok(d.verdict == SW_WAL_COMPLETE && d.switched && d.major == 15 && d.records == 2001, "a segment of small transactions");
+	tap_ok(d.commits == 490 && d.aborts == 10 && d.xid_full, "is counted");
+	tap_ok(d.xid_min == (2ull << 32) + 1000 && d.xid_max == (2ull << 32) + 1499 && d.xid_next == (2ull << 32) + 1500,
+		"xids have 64 bits");
+	tap_ok(d.first_end.xid == d.xid_min && d.last_end.xid == d.xid_max && d.latest.time_us == d.last_end.time_us &&
+		d.time_max_us == d.latest.time_us, "and there are the first and the last");
+	tap_ok(d.end_count == SW_WAL_DIGEST_ENDS && d.ends[127].xid == (2ull << 32) + 1127 && d.ends_below == (2ull << 32) + 1128 &&
+		d.ends[0].committed && !d.ends[49].committed, "the ends with the lowest xids are kept");
+	tap_ok(d.act_count > 0 && d.act_count < 30 && !d.truncated, "only those that may have begun before are told (%zu)",
+		d.act_count);
+	finish(&d, "small transactions");
+}
+
+static void
+test_drops(void)
+{
+	const uint32_t subs[] = {501, 502};
+	struct sw_wal_digest d;
+	sw_lsn first, lsn;
+
+	begin(1);
+	first = add_file(500, 16400);
+	add_file(501, 16500);
+	add_file(502, 16600);
+	add_end(502, (struct end){.abort = true});
+	add_file(600, 16700);
+	add_end(600, (struct end){.abort = true});
+	lsn = add_end(500, (struct end){.subxids = subs, .subxid_count = 1, .dropped = 16384, .dropped_count = 20, .oid = 16384});
+	add_file(700, 16800);
+	d = digest_of(MB, 400);
+	tap_ok(d.verdict == SW_WAL_ENDS_EARLY && d.act_count == 2, "a commit and an open transaction");
+	tap_ok(d.acts[0].xid == 500 && d.acts[0].committed && d.acts[0].first == first && d.acts[0].lsn == lsn, "the commit");
+	tap_ok(d.acts[0].dropped_count == 19 && d.acts[0].created_count == 1 && d.acts[0].created[0].filenode == 16500,
+		"what it made and dropped itself is no news; a subtransaction's is the top one's, unless that aborted");
+	tap_ok(d.acts[0].dropped_oid_count == 1 && d.acts[0].dropped_oids[0].oid == 16384 && d.acts[0].subxid_count == 1, "the rest");
+	tap_ok(d.acts[1].xid == 700 && !d.acts[1].committed && d.acts[1].lsn == 0 && d.acts[1].created_count == 1, "the open one");
+	tap_ok(d.end_count == 3 && d.ends[0].xid == 500 && d.ends[0].subxid_count == 1 && d.ends[1].xid == 502 &&
+		!d.ends[1].committed && d.ends_below == UINT64_MAX, "all ends");
+	finish(&d, "drops");
+}
+
+static void
+test_rows_changed(void)
+{
+	const uint32_t subs[] = {901};
+	struct sw_wal_digest d;
+
+	begin(1);
+	add_deletes(800, 20000, 5);
+	add_end(800, (struct end){0});
+	for (uint32_t i = 0; i < 70; i++)
+		add_end(801 + i, (struct end){0});
+	add_deletes(900, 20000, 99);
+	add_deletes(901, 20000, 1);
+	add_deletes(902, 20000, 99);
+	add_deletes(903, 1249, 500);
+	add_end(900, (struct end){.subxids = subs, .subxid_count = 1});
+	add_end(902, (struct end){0});
+	add_end(903, (struct end){0});
+	add_deletes(950, 20001, 2);
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 3 && d.acts[0].xid == 800 && d.acts[0].rows[0].deletes == 5, "few rows of one that may have begun before");
+	tap_ok(d.acts[1].xid == 900 && d.acts[1].rows_count == 1 && d.acts[1].rows[0].deletes == 100, "many rows, subtransactions' too");
+	tap_ok(d.acts[2].xid == 950 && !d.acts[2].committed && d.acts[2].rows[0].deletes == 2, "few rows of one that is open");
+	finish(&d, "rows changed");
+}
+
+static void
+test_most_rows(void)
+{
+	struct sw_wal_digest d;
+	size_t least = SIZE_MAX;
+
+	begin(2);
+	for (uint32_t i = 0; i < 100; i++)
+		add_end(500 + i, (struct end){0});
+	for (uint32_t i = 0; i < 150; i++) {
+		add_deletes(700 + i, 20000, 100 + i % 20);
+		if (i % 2 == 0)
+			add_end(700 + i, (struct end){0});
+	}
+	d = digest_of((size_t)2 * MB, 0);
+	for (size_t i = 0; i < d.act_count; i++)
+		least = d.acts[i].rows[0].deletes < least ? d.acts[i].rows[0].deletes : least;
+	tap_ok(d.act_count == SW_WAL_DIGEST_CHANGES && d.truncated && !d.xid_full, "only so many pairs are kept");
+	tap_ok(least == 102, "those with the most rows (%zu)", least);
+	finish(&d, "most rows");
+}
+
+static void
+test_names(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	add_class_row(500, 16384, "orders", 'p');
+	add_end(500, (struct end){0});
+	add_class_row(501, 16385, "scratch", 't');
+	add_end(501, (struct end){0});
+	add_class_row(502, 16386, "given_up", 'p');
+	add_end(502, (struct end){.abort = true});
+	add_class_row(503, 16387, "pg_temp_16384", 'p');
+	add_end(503, (struct end){.dropped = 16384, .dropped_count = 1, .oid = 16387});
+	add_invalidation(16390, "shop", 7);
+	add_invalidation(16390, "shop", -2);
+	add_point("before the release");
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 2 && d.acts[0].born_count == 1 && strcmp(d.acts[0].born[0].name, "orders") == 0 &&
+		d.acts[0].born[0].kind == 'r' && d.acts[0].born[0].database == 5 && d.acts[0].born[0].schema == 2200,
+		"a relation's name, but no temporary one's, and none that was given up");
+	tap_ok(d.acts[1].dropped_oid_count == 0 && d.acts[1].dropped_count == 1, "a relation that lived for one transaction is no loss");
+	tap_ok(d.invalidated_count == 1 && d.invalidated[0].oid == 16390 && strcmp(d.invalidated[0].name, "shop") == 0,
+		"a database that is being dropped");
+	tap_ok(d.point_count == 1 && strcmp(d.points[0].name, "before the release") == 0 && d.points[0].lsn == d.last &&
+		d.points[0].end == d.valid_to, "a restore point");
+	finish(&d, "names");
+}
+
+static void
+test_prepared(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	add_end(900, (struct end){0});
+	add_end(0, (struct end){.prepared = 77, .dropped = 16384, .dropped_count = 1});
+	add_end(0, (struct end){.prepared = 78, .abort = true});
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 1 && d.acts[0].xid == 77 && d.acts[0].prepared && d.commits == 2 && d.aborts == 1, "a prepared transaction");
+	tap_ok(d.end_count == 3 && d.ends[0].xid == 77 && d.ends[2].xid == 900 && d.xid_min == 77, "ends by xid");
+	finish(&d, "prepared");
+}
+
+/* The lowest are kept in whatever order they come. */
+static void
+test_ends(void)
+{
+	uint32_t subs[5000];
+	struct sw_wal_digest d;
+	size_t wrong = 0;
+
+	begin(1);
+	for (uint32_t i = 0; i < 5000; i++)
+		subs[i] = 2001 + i;
+	add_end(2000, (struct end){.subxids = subs, .subxid_count = 5000});
+	for (uint32_t i = 0; i < 300; i++)
+		add_end(1000 + i * 7 % 300, (struct end){0});
+	d = digest_of(MB, 0);
+	for (size_t i = 0; i < d.end_count; i++)
+		wrong += d.ends[i].xid != 1000 + i;
+	tap_ok(d.end_count == 128 && wrong == 0 && d.ends_below == 1128, "the lowest xids");
+	finish(&d, "ends");
+	begin(1);
+	add_end(2000, (struct end){.subxids = subs, .subxid_count = 5000});
+	d = digest_of(MB, 0);
+	tap_ok(d.end_count == 1 && d.ends[0].subxid_count == 4096 && d.ends_below == 2001 + 4096 && !d.truncated,
+		"subtransactions up to a limit, which is told");
+	finish(&d, "subtransactions");
+}
+
+static void
+test_fragments(void)
+{
+	struct sw_wal_digest d, tail;
+
+	begin(2);
+	while (wal.at - wal.start < MB - 9000)
+		add_end(700, (struct end){0});
+	add_end(701, (struct end){.dropped = 16384, .dropped_count = 2000});
+	d = digest_of(MB, 0);
+	tap_ok(d.head != NULL && d.head->len > 8192 && d.head->bytes_len == 8192 && d.tail == NULL && d.verdict == SW_WAL_COMPLETE,
+		"a record that goes on is the head");
+	sw_wal_digest_release(&d);
+	wal.start += MB;
+	memmove(wal.bytes, wal.bytes + MB, MB);
+	tail = digest_of(MB, 0);
+	tap_ok(tail.tail != NULL && tail.tail->len == tail.tail->whole_len && tail.head == NULL, "and then the tail");
+	finish(&tail, "fragments");
+}
+
+static void
+test_unknown(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	wal.magic = 0xD0FF;
+	maker_add(&wal, 100, 500, 0, 0, NULL);
+	d = digest_of(MB, 500);
+	tap_ok(d.verdict == SW_WAL_UNKNOWN && d.major == 0 && d.records == 0 && d.reason[0] != '\0' && d.start == 5 * MB,
+		"an unknown format");
+	finish(&d, "unknown");
+}
+
+static void
+test_record(void)
+{
+	struct sw_wal_digest d;
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_wal_record record = {.format = sw_wal_format_find(0xD110), .timeline = 3, .rmgr = SW_RMGR_XACT, .info = 0x80, .xid = 55};
+
+	begin(1);
+	record.lsn = add_end(55, (struct end){.dropped = 16384, .dropped_count = 2});
+	record.end = wal.at;
+	record.data = maker_byte(&wal, record.lsn);
+	memcpy(&record.total_len, record.data, 4);
+	record.data_len = record.total_len;
+	tap_is(sw_rc_name(sw_wal_digest_record(&record, 8192, (UINT64_C(5) << 32), &d, &err)), "ok", "one record");
+	tap_ok(d.start == record.lsn && d.valid_to == record.end && d.act_count == 1 && d.acts[0].dropped_count == 2 &&
+		d.end_count == 1 && d.ends[0].xid == (5ull << 32) + 55 && d.last_timeline == 3 && !d.truncated, "has its digest");
+	finish(&d, "one record");
+	begin(1);
+	add_end(55, (struct end){.dropped = 16384, .dropped_count = 2});
+	record.data = maker_byte(&wal, record.lsn);
+	record.data_len = 70;
+	sw_wal_digest_record(&record, 8192, 0, &d, &err);
+	tap_ok(d.truncated, "what was not kept is missed");
+	finish(&d, "half a record");
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 4)
+		return list(argc, argv);
+	test_nothing_to_tell();
+	test_drops();
+	test_rows_changed();
+	test_most_rows();
+	test_names();
+	test_prepared();
+	test_ends();
+	test_fragments();
+	test_unknown();
+	test_record();
+	return tap_done();
+}

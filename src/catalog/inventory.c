@@ -1,13 +1,17 @@
 #include "catalog/inventory.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/object.h"
 #include "base/file.h"
+#include "base/pool.h"
 
 #define HISTORY_MAX (1024 * 1024)
+#define STRIDE 960  /* segments: a page of S3 has 1,000 names, some of which are no segments */
+#define LISTERS 6
 
 void
 sw_inventory_release(struct sw_inventory *inventory)
@@ -132,6 +136,9 @@ sw_inventory_read_backups(struct sw_repository *repo, struct sw_inventory *inven
 struct wal_list {
 	struct sw_inventory *inventory;
 	uint32_t segment_size;
+	bool strides, more;
+	size_t names;            /* of the timeline of: */
+	struct sw_wal_name last;
 };
 
 static sw_rc
@@ -170,34 +177,222 @@ add_history(struct sw_inventory *inventory, uint32_t timeline, struct sw_error *
 }
 
 static sw_rc
+add_name(struct wal_list *list, const struct sw_wal_name *name, const struct sw_store_info *info, struct sw_error *err)
+{
+	list->inventory->wal_stored += info->size;
+	if (name->kind == SW_WAL_SEGMENT)
+		return add_segment(list->inventory, name, err);
+	return name->kind == SW_WAL_HISTORY ? add_history(list->inventory, name->timeline, err) : SW_OK;
+}
+
+/*
+ * A listing gives a page of names for each request, and a page must be there to ask for the next.  But names of segments
+ * are dense: so behind its first page a timeline is cut into strides, each a little shorter than a page, and
+ * several are asked for at a time.  Only what another name behind a stride proves to be empty is left out.
+ */
+
+/* The first page of what is left.  SW_CONFLICT: it was long; the strides go on behind list->last. */
+static sw_rc
 add_wal(void *ctx, const char *object, const struct sw_store_info *info, struct sw_error *err)
 {
 	struct wal_list *list = ctx;
 	struct sw_wal_name name;
+	sw_rc rc;
 
 	if (!sw_repository_parse_wal_name(object, list->segment_size, &name))
 		return SW_OK;
-	list->inventory->wal_stored += info->size;
-	if (name.kind == SW_WAL_SEGMENT)
-		return add_segment(list->inventory, &name, err);
-	return name.kind == SW_WAL_HISTORY ? add_history(list->inventory, name.timeline, err) : SW_OK;
+	if (name.timeline != list->last.timeline)
+		list->names = 0;
+	list->names++;
+	list->last = name;
+	rc = add_name(list, &name, info, err);
+	if (rc == SW_OK && list->strides && list->names >= STRIDE && name.kind == SW_WAL_SEGMENT) {
+		list->more = true;
+		return SW_CONFLICT;
+	}
+	return rc;
+}
+
+struct stride {
+	uint64_t first, last;
+	struct sw_inventory found;
+};
+
+struct strides {
+	struct sw_repository *repo;
+	uint32_t timeline;
+	pthread_mutex_t mutex;
+	struct stride **items; /* in order */
+	size_t count;
+	uint64_t next; /* segment that the next one begins with */
+	bool ended;    /* nothing is behind the last one */
+};
+
+struct stride_list {
+	struct wal_list list;
+	struct strides *all;
+	struct stride *stride;
+	uint64_t beyond; /* the first segment behind the stride that is named; 0: none */
+};
+
+static sw_rc
+add_to_stride(void *ctx, const char *object, const struct sw_store_info *info, struct sw_error *err)
+{
+	struct stride_list *list = ctx;
+	struct sw_wal_name name;
+
+	if (!sw_repository_parse_wal_name(object, list->list.segment_size, &name) || name.kind == SW_WAL_HISTORY ||
+		name.timeline != list->all->timeline || name.segment < list->stride->first)
+		return SW_OK;
+	if (name.segment > list->stride->last) {
+		list->beyond = name.segment;
+		return SW_CONFLICT;
+	}
+	return add_name(&list->list, &name, info, err);
+}
+
+static sw_rc
+begin_stride(struct strides *all, struct stride **ret_stride, struct sw_error *err)
+{
+	struct stride **items, *stride;
+
+	*ret_stride = NULL;
+	if (all->ended)
+		return SW_OK;
+	items = grow(all->items, all->count, sizeof(*items), SW_INVENTORY_RANGES_MAX);
+	if (items == NULL)
+		return sw_fail(err, SW_SYSTEM, "no memory for %zu pages of names", all->count + 1);
+	all->items = items;
+	stride = calloc(1, sizeof(*stride));
+	if (stride == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	stride->first = all->next;
+	stride->last = all->next + STRIDE - 1;
+	all->next += STRIDE;
+	items[all->count++] = *ret_stride = stride;
+	return SW_OK;
+}
+
+static sw_rc
+list_stride(struct sw_store *store, struct strides *all, struct stride *stride, struct sw_error *err)
+{
+	struct stride_list list = {
+		.list = {.inventory = &stride->found, .segment_size = all->repo->reg.segment_size},
+		.all = all,
+		.stride = stride,
+	};
+	struct sw_wal_name before = {.kind = SW_WAL_SEGMENT, .timeline = all->timeline, .segment = stride->first - 1};
+	char prefix[SW_STORE_NAME_MAX], after[SW_STORE_NAME_MAX];
+	sw_rc rc;
+
+	sw_repository_name(all->repo, prefix, "wal/%08X/", all->timeline);
+	rc = sw_store_list(store, prefix, sw_repository_wal_name(all->repo, &before, after), add_to_stride, &list, err);
+	if (rc != SW_OK)
+		return rc;
+	pthread_mutex_lock(&all->mutex);
+	if (list.beyond == 0)
+		all->ended = true;
+	else if (list.beyond > all->next)
+		all->next = list.beyond;
+	pthread_mutex_unlock(&all->mutex);
+	return SW_OK;
+}
+
+static sw_rc
+list_some(struct sw_pool *pool, unsigned worker, void *ctx, struct sw_error *err)
+{
+	struct strides *all = ctx;
+	SW_AUTO_STORE *store = NULL;
+	sw_rc rc = sw_store_clone(all->repo->store, &store, err);
+
+	(void)worker;
+	while (rc == SW_OK && !sw_pool_stopping(pool)) {
+		struct stride *stride = NULL;
+
+		pthread_mutex_lock(&all->mutex);
+		rc = begin_stride(all, &stride, err);
+		pthread_mutex_unlock(&all->mutex);
+		if (stride == NULL)
+			break;
+		rc = list_stride(store, all, stride, err);
+	}
+	return rc;
+}
+
+static sw_rc
+add_found(struct sw_inventory *inventory, const struct sw_inventory *found, struct sw_error *err)
+{
+	sw_rc rc = SW_OK;
+
+	inventory->wal_stored += found->wal_stored;
+	for (size_t i = 0; rc == SW_OK && i < found->range_count; i++) {
+		struct sw_wal_name name = {.timeline = found->ranges[i].timeline, .segment = found->ranges[i].first};
+
+		rc = add_segment(inventory, &name, err);
+		if (rc == SW_OK)
+			inventory->ranges[inventory->range_count - 1].last = found->ranges[i].last;
+	}
+	return rc;
+}
+
+/* All of a timeline behind segment `after`, which is there. */
+static sw_rc
+list_strides(struct sw_repository *repo, uint32_t timeline, uint64_t after, struct sw_inventory *inventory,
+	struct sw_error *err)
+{
+	struct strides all = {
+		.repo = repo,
+		.timeline = timeline,
+		.mutex = PTHREAD_MUTEX_INITIALIZER,
+		.next = after + 1,
+	};
+	sw_rc rc = sw_pool_run(LISTERS, list_some, NULL, &all, err);
+
+	for (size_t i = 0; i < all.count; i++) {
+		if (rc == SW_OK)
+			rc = add_found(inventory, &all.items[i]->found, err);
+		sw_inventory_release(&all.items[i]->found);
+		free(all.items[i]);
+	}
+	free(all.items);
+	return rc;
+}
+
+/* A directory is read as a whole whatever is asked for, so only a service is asked several times. */
+static bool
+has_pages(const struct sw_store *store)
+{
+	return strncmp(sw_store_url(store), "s3://", 5) == 0;
 }
 
 sw_rc
 sw_inventory_read_wal(struct sw_repository *repo, uint32_t timeline, uint64_t from,
 	struct sw_inventory *inventory, struct sw_error *err)
 {
-	struct wal_list list = {.inventory = inventory, .segment_size = repo->reg.segment_size};
+	struct wal_list list = {
+		.inventory = inventory,
+		.segment_size = repo->reg.segment_size,
+		.strides = has_pages(repo->store),
+	};
 	struct sw_wal_name before = {.kind = SW_WAL_SEGMENT, .timeline = timeline, .segment = from - 1};
-	char prefix[SW_STORE_NAME_MAX], after[SW_STORE_NAME_MAX];
+	char prefix[SW_STORE_NAME_MAX], after[SW_STORE_NAME_MAX] = "";
 	sw_rc rc;
 
 	if (timeline == 0)
 		sw_repository_name(repo, prefix, "wal/");
 	else
 		sw_repository_name(repo, prefix, "wal/%08X/", timeline);
-	rc = sw_store_list(repo->store, prefix, timeline == 0 || from == 0 ? NULL :
-		sw_repository_wal_name(repo, &before, after), add_wal, &list, err);
+	if (timeline != 0 && from != 0)
+		sw_repository_wal_name(repo, &before, after);
+	do {
+		list.more = false;
+		list.last = (struct sw_wal_name){0};
+		rc = sw_store_list(repo->store, prefix, after[0] != '\0' ? after : NULL, add_wal, &list, err);
+		if (rc == SW_OK && list.more)
+			rc = list_strides(repo, list.last.timeline, list.last.segment, inventory, err);
+		/* '0' is the byte behind '/' */
+		sw_repository_name(repo, after, "wal/%08X0", list.last.timeline);
+	} while (rc == SW_OK && list.more && timeline == 0);
 	return rc == SW_OK ? rc : sw_wrap(err, "listing WAL in %s", sw_store_url(repo->store));
 }
 

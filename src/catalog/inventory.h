@@ -47,7 +47,8 @@ sw_rc sw_inventory_read_backups(struct sw_repository *repo, struct sw_inventory 
 
 /*
  * The WAL of one timeline from segment `from` on; timeline 0: of all timelines, and all histories.
- * Streaming: memory is for ranges, not for names.
+ * Streaming: memory is for ranges, not for names.  On S3, of a long timeline, several pages at a time over
+ * connections of their own.
  */
 sw_rc sw_inventory_read_wal(struct sw_repository *repo, uint32_t timeline, uint64_t from,
 	struct sw_inventory *inventory, struct sw_error *err);

@@ -25,7 +25,8 @@ struct sw_index_range {
 
 enum sw_index_detail {
 	SW_INDEX_BRIEF, /* where a whole group is indexed one item stands for it, whose digest has moments, counts, time and
-	                 * xid bounds, restore points, the last checkpoint, timelines and what is wrong, but no acts, ends or changes */
+	                 * xid bounds, restore points, the last checkpoint and timelines, but no acts, ends or changes.
+	                 * Such a group is complete and without a problem but `unjoined`; any other is told as in FULL */
 	SW_INDEX_FULL,  /* an item for each segment, and one for each record across a border that says anything */
 	SW_INDEX_FRESH, /* FULL, but from the segments themselves, index or not: for plans */
 };
@@ -36,11 +37,13 @@ struct sw_index_item {
 	bool boundary;         /* the record that begins in `first` and ends in a later segment, joined */
 	bool summary;          /* the digest is that of push; else the WAL had to be read (an older object, push-validate=off, a truncated summary) */
 	const struct sw_wal_digest *digest; /* valid during the call; without fragments */
-	const char *problem;   /* NULL, or why this segment could not be read or joined to its neighbour: damage in the repository,
-	                        * a chain of xl_prev that does not fit; then digest may be NULL */
+	const char *problem;   /* NULL, or what is wrong, in words: the object cannot be read (digest is NULL), the WAL in it is broken
+	                        * (digest->verdict), or unjoined */
+	bool unjoined;         /* what is archived before does not lead here: the chain of xl_prev or a record across the
+	                        * border does not fit.  The WAL of this item itself may be sound */
 };
 
-/* In the order of the WAL: segment, boundary, segment, …  Any result but SW_OK ends the walk with it; SW_CONFLICT is for
+/* In the order of the WAL: segment, boundary, segment, …; a boundary comes before the item in which its record ends.  Any result but SW_OK ends the walk with it; SW_CONFLICT is for
  * "enough": the walk then returns SW_OK. */
 typedef sw_rc (*sw_index_each)(void *ctx, const struct sw_index_item *item, struct sw_error *err);
 

@@ -188,7 +188,9 @@ check_ranges(struct target *t)
 		{0, 0, "0123456789"}, {0, 10, "0123456789"}, {0, 1, "0"}, {9, 1, "9"}, {3, 4, "3456"},
 		{3, 0, "3456789"}, {9, 0, "9"}, {10, 0, NULL}, {0, 11, NULL}, {9, 2, NULL}, {10, 1, NULL},
 		{1000, 0, NULL}, {5, UINT64_MAX, NULL}, {UINT64_MAX, 1, NULL}, {UINT64_MAX - 1, 1, NULL},
-		{1, UINT64_MAX - 1, NULL},
+		{1, UINT64_MAX - 1, NULL}, {0, SW_STORE_UP_TO(4), "0123"}, {0, SW_STORE_UP_TO(10), "0123456789"},
+		{0, SW_STORE_UP_TO(11), "0123456789"}, {8, SW_STORE_UP_TO(100), "89"}, {10, SW_STORE_UP_TO(5), NULL},
+		{11, SW_STORE_UP_TO(5), NULL},
 	};
 	struct sw_error err = SW_ERROR_INIT;
 	SW_AUTO_BUF buf;

@@ -76,7 +76,36 @@ parse_range(const json_t *object, uint64_t segment_size, struct sw_wal_summary *
 }
 
 static sw_rc
-parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, struct sw_error *err)
+parse_digest(const json_t *object, struct sw_wal_summary *s, struct sw_error *err)
+{
+	const json_t *json = json_object_get(object, "wal");
+	struct sw_wal_digest *digest;
+
+	if (json == NULL)
+		return SW_OK;
+	digest = malloc(sizeof(*digest));
+	if (digest == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	if (sw_wal_digest_parse(json, digest, err) != SW_OK) {
+		free(digest);
+		return sw_wrap(err, "\"wal\"");
+	}
+	s->digest = digest;
+	return digest->start == s->start ? SW_OK : sw_fail(err, SW_CORRUPT, "\"wal\" is of other WAL");
+}
+
+void
+sw_wal_summary_release(struct sw_wal_summary *summary)
+{
+	if (summary->digest != NULL)
+		sw_wal_digest_release(summary->digest);
+	free(summary->digest);
+	summary->digest = NULL;
+}
+
+/* with_digest: what it says of the WAL too, which nobody needs to get the content. */
+static sw_rc
+parse_summary(const void *text, size_t len, bool with_digest, struct sw_wal_summary *ret_summary, struct sw_error *err)
 {
 	struct sw_wal_summary s = {0};
 	SW_AUTO_JSON *object = NULL;
@@ -100,10 +129,14 @@ parse_summary(const void *text, size_t len, struct sw_wal_summary *ret_summary, 
 		rc = parse_origin(object, &s, err);
 	if (rc == SW_OK)
 		rc = parse_range(object, segment_size, &s, err);
-	if (rc != SW_OK)
+	if (rc == SW_OK && strlen(name) >= sizeof(s.name))
+		rc = sw_fail(err, SW_CORRUPT, "\"name\" is too long");
+	if (rc == SW_OK && with_digest)
+		rc = parse_digest(object, &s, err);
+	if (rc != SW_OK) {
+		sw_wal_summary_release(&s);
 		return sw_wrap(err, "summary");
-	if (strlen(name) >= sizeof(s.name))
-		return sw_fail(err, SW_CORRUPT, "summary: \"name\" is too long");
+	}
 	memcpy(s.name, name, strlen(name) + 1);
 	s.timeline = (uint32_t)timeline;
 	s.segment_size = (uint32_t)segment_size;
@@ -157,26 +190,34 @@ check_length(int fd, const char *path, const struct sw_wal_summary *summary, uin
 	return rc;
 }
 
-/* read -> XXH3 -> zstd -> spool */
+/*
+ * read -> WAL -> XXH3 -> zstd -> spool.  zstd has threads of its own, so that a segment's WAL is read and hashed
+ * while what came before is compressed.
+ */
 static sw_rc
-compress_content(int fd, const char *path, struct sw_wal_summary *summary, int level,
-	struct sw_stage_spool *spool, struct sw_error *err)
+compress_content(const struct sw_object_source *source, struct sw_wal_summary *summary,
+	struct sw_wal_digester **digester, struct sw_stage_spool *spool, struct sw_error *err)
 {
 	__attribute__((cleanup(sw_stage_xxh3_release))) struct sw_stage_xxh3 content = {0};
 	__attribute__((cleanup(sw_stage_compress_release))) struct sw_stage_compress compress = {0};
 	uint64_t expect = is_segment(summary) ? summary->segment_size : UINT64_MAX;
-	sw_rc rc = sw_stage_compress_init(&compress, level, expect, &spool->stage, err);
+	struct sw_stage *first = &content.stage;
+	sw_rc rc = sw_stage_compress_init(&compress, source->level, expect, &spool->stage, err);
 
 	if (rc == SW_OK && is_segment(summary))
 		sw_stage_compress_threads(&compress, 2);
 	if (rc == SW_OK)
 		rc = sw_stage_xxh3_init(&content, &compress.stage, err);
+	if (rc == SW_OK && is_segment(summary) && source->wal != NULL)
+		rc = sw_wal_digester_new(source->wal, first, digester, err);
+	if (rc == SW_OK && *digester != NULL)
+		first = sw_wal_digester_stage(*digester);
 	if (rc == SW_OK)
-		rc = pump(fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, path, &content.stage, err);
+		rc = pump(source->fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, source->path, first, err);
 	if (rc == SW_OK)
-		rc = check_length(fd, path, summary, content.len, err);
+		rc = check_length(source->fd, source->path, summary, content.len, err);
 	if (rc == SW_OK)
-		rc = sw_stage_finish(&content.stage, err);
+		rc = sw_stage_finish(first, err);
 	if (rc != SW_OK)
 		return rc;
 	summary->size = content.len;
@@ -184,11 +225,52 @@ compress_content(int fd, const char *path, struct sw_wal_summary *summary, int l
 	return SW_OK;
 }
 
+static void
+free_digester(struct sw_wal_digester **digester)
+{
+	sw_wal_digester_free(*digester);
+}
+
+static sw_rc
+read_content(const struct sw_object_source *source, struct sw_wal_summary *summary, struct sw_stage_spool *spool,
+	struct sw_error *err)
+{
+	__attribute__((cleanup(free_digester))) struct sw_wal_digester *digester = NULL;
+	SW_AUTO_FREE struct sw_wal_digest *digest = NULL;
+	sw_rc rc = compress_content(source, summary, &digester, spool, err);
+
+	if (rc != SW_OK || digester == NULL)
+		return rc;
+	digest = malloc(sizeof(*digest));
+	if (digest == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	rc = sw_wal_digester_take(digester, digest, err);
+	if (rc == SW_OK) {
+		summary->digest = digest;
+		digest = NULL;
+	}
+	return rc;
+}
+
+/* What the WAL says gets the room that the rest of the summary leaves. */
+static int
+add_digest(const struct sw_wal_summary *summary, json_t *object)
+{
+	const size_t key = sizeof(",\"wal\":") - 1;
+	size_t used;
+
+	if (summary->digest == NULL)
+		return 0;
+	used = json_dumpb(object, NULL, 0, JSON_COMPACT) + key;
+	return json_object_set_new(object, "wal", sw_wal_digest_json(summary->digest, SW_SUMMARY_MAX - used, true));
+}
+
 static sw_rc
 write_summary(const struct sw_wal_summary *summary, struct sw_buf *buf, struct sw_error *err)
 {
 	SW_AUTO_JSON *object = summary_json(summary);
-	SW_AUTO_FREE char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+	SW_AUTO_FREE char *text = object == NULL || add_digest(summary, object) != 0 ? NULL :
+		json_dumps(object, JSON_COMPACT);
 	uint32_t header[2];
 	sw_rc rc;
 
@@ -220,15 +302,15 @@ hash_object(struct sw_object *object, struct sw_error *err)
 }
 
 sw_rc
-sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
-	size_t memory_max, struct sw_object *ret_object, struct sw_error *err)
+sw_object_make(const struct sw_object_source *source, struct sw_wal_summary *summary,
+	struct sw_object *ret_object, struct sw_error *err)
 {
 	struct sw_object object;
 	sw_rc rc;
 
 	sw_buf_init(&object.summary, SW_SUMMARY_MAX + 8);
-	sw_stage_spool_init(&object.frame, memory_max);
-	rc = compress_content(fd, path, summary, level, &object.frame, err);
+	sw_stage_spool_init(&object.frame, source->memory_max);
+	rc = read_content(source, summary, &object.frame, err);
 	if (rc == SW_OK)
 		rc = write_summary(summary, &object.summary, err);
 	if (rc == SW_OK)
@@ -238,6 +320,15 @@ sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int l
 	else
 		sw_object_release(&object);
 	return rc;
+}
+
+sw_rc
+sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
+	size_t memory_max, struct sw_object *ret_object, struct sw_error *err)
+{
+	struct sw_object_source source = {.fd = fd, .path = path, .level = level, .memory_max = memory_max};
+
+	return sw_object_make(&source, summary, ret_object, err);
 }
 
 void
@@ -292,7 +383,7 @@ take_summary(struct sw_object_reader *r, struct sw_error *err)
 	sw_rc rc;
 
 	memcpy(want, r->summary.name, sizeof(want));
-	rc = parse_summary(r->head.data, r->head.len, &r->summary, err);
+	rc = parse_summary(r->head.data, r->head.len, false, &r->summary, err);
 	r->decompress.content_max = r->summary.size; /* a bomb must not fill the disk first */
 	if (rc == SW_OK && want[0] != '\0' && strcmp(want, r->summary.name) != 0)
 		rc = sw_fail(err, SW_CORRUPT, "holds %s under the name %s", r->summary.name, want);
@@ -390,4 +481,59 @@ sw_object_reader_release(struct sw_object_reader *r)
 	sw_stage_thread_release(&r->writing);
 	sw_stage_decompress_release(&r->decompress);
 	sw_stage_xxh3_release(&r->content);
+}
+
+/* --- the summary alone ---------------------------------------------------------------- */
+
+/* The summary's bytes, behind 8 others, into `buf`. */
+static sw_rc
+get_summary(struct sw_store *store, const char *object, struct sw_buf *buf, uint32_t *ret_len, struct sw_error *err)
+{
+	uint32_t header[2], len;
+	SW_AUTO_BUF rest;
+	sw_rc rc;
+
+	sw_buf_init(&rest, SW_SUMMARY_MAX);
+	rc = sw_store_get_buf(store, object, 0, SW_STORE_UP_TO(SW_SUMMARY_FIRST), buf, err);
+	if (rc != SW_OK)
+		return rc;
+	memcpy(header, buf->data, buf->len < sizeof(header) ? 0 : sizeof(header));
+	if (buf->len < sizeof(header) || le32toh(header[0]) != SW_SKIPPABLE_MAGIC || le32toh(header[1]) > SW_SUMMARY_MAX)
+		return sw_fail(err, SW_CORRUPT, "does not begin as a WAL object");
+	len = le32toh(header[1]);
+	if (buf->len < 8 + len && buf->len < SW_SUMMARY_FIRST)
+		return sw_fail(err, SW_CORRUPT, "ends within its summary");
+	if (buf->len < 8 + len) {
+		rc = sw_store_get_buf(store, object, buf->len, 8 + len - buf->len, &rest, err);
+		if (rc == SW_OK)
+			rc = sw_buf_append(buf, rest.data, rest.len, err);
+	}
+	*ret_len = len;
+	return rc;
+}
+
+sw_rc
+sw_object_read_summary(struct sw_repository *repo, const struct sw_wal_name *name,
+	struct sw_wal_summary *ret_summary, struct sw_error *err)
+{
+	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+	struct sw_wal_summary summary;
+	uint32_t len = 0;
+	SW_AUTO_BUF buf;
+	sw_rc rc;
+
+	sw_buf_init(&buf, SW_SUMMARY_MAX + 8);
+	sw_repository_wal_name(repo, name, object);
+	sw_wal_name_format(name, repo->reg.segment_size, file);
+	rc = get_summary(repo->store, object, &buf, &len, err);
+	if (rc == SW_OK)
+		rc = parse_summary(buf.data + 8, len, true, &summary, err);
+	if (rc != SW_OK)
+		return rc == SW_CORRUPT || rc == SW_CONFIG ? sw_wrap(err, "%s", object) : rc;
+	if (strcmp(summary.name, file) != 0) {
+		sw_wal_summary_release(&summary);
+		return sw_fail(err, SW_CORRUPT, "%s holds another file", object);
+	}
+	*ret_summary = summary;
+	return SW_OK;
 }

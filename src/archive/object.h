@@ -9,10 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive/repository.h"
 #include "base/error.h"
 #include "pg/names.h"
 #include "store/store.h"
 #include "stream/stage.h"
+#include "wal/digest.h"
 
 #define SW_SUMMARY_MAX 65536 /* bytes of JSON */
 #define SW_SKIPPABLE_MAGIC 0x184D2A53u
@@ -26,7 +28,11 @@ struct sw_wal_summary {
 	uint8_t xxh3[SW_XXH3_LEN]; /* of the content */
 	sw_lsn start, end; /* SEGMENT and PARTIAL: its range; else 0 */
 	char host[256], pgdata[1024]; /* where it was pushed from; told, not used */
+	struct sw_wal_digest *digest; /* what its WAL says; NULL: not read, or not told */
 };
+
+/* Frees the digest. */
+void sw_wal_summary_release(struct sw_wal_summary *summary);
 
 struct sw_object {
 	struct sw_buf summary; /* the skippable frame */
@@ -34,13 +40,24 @@ struct sw_object {
 	uint8_t sha256[SW_SHA256_LEN]; /* of both */
 };
 
+struct sw_object_source {
+	int fd; /* a file of pg_wal, read from its start */
+	const char *path;
+	int level;         /* zstd's */
+	size_t memory_max; /* bytes of the frame in memory; beyond that it lies in an unlinked file */
+	const struct sw_wal_digester_params *wal; /* how to read a segment's WAL; NULL: it is not read */
+};
+
 /*
- * Read `fd` (a file of pg_wal, from its start) and make the object, whose frame has at most memory_max bytes in
- * memory, beyond that it lies in an unlinked file.  Segments are compressed in two threads.
- * summary: everything but size and hash, which this fills.
+ * Read the file and make the object.  Segments are compressed in two threads.
+ * summary: everything but size, hash and digest, which this fills.  What is wrong with the WAL stands in the digest.
  * ret_object is initialised by this call, on success only.
  * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
  */
+sw_rc sw_object_make(const struct sw_object_source *source, struct sw_wal_summary *summary,
+	struct sw_object *ret_object, struct sw_error *err);
+
+/* The same of a file whose WAL is not read. */
 sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	size_t memory_max, struct sw_object *ret_object, struct sw_error *err);
 void sw_object_release(struct sw_object *object);
@@ -55,7 +72,7 @@ struct sw_object_reader {
 	bool content_came;
 	struct sw_buf head;
 	uint32_t summary_len;
-	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes */
+	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes, but for the digest */
 	struct sw_stage_thread decompressing; /* while more is received */
 	struct sw_stage_decompress decompress;
 	struct sw_stage_thread writing;       /* hashed and written while more is decompressed */
@@ -71,5 +88,14 @@ struct sw_object_reader {
 sw_rc sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
 	struct sw_error *err);
 void sw_object_reader_release(struct sw_object_reader *r);
+
+/*
+ * The summary alone, with its digest: one request, a second one if the summary is longer than SW_SUMMARY_FIRST.
+ * The content is not read, so that nothing of this is verified.  The caller releases it.
+ * SW_OK; SW_CORRUPT (no object of this name, or a digest that cannot be), SW_CONFIG (a newer format), what get gives.
+ */
+#define SW_SUMMARY_FIRST 32768
+sw_rc sw_object_read_summary(struct sw_repository *repo, const struct sw_wal_name *name,
+	struct sw_wal_summary *ret_summary, struct sw_error *err);
 
 #endif

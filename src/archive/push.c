@@ -29,6 +29,8 @@ struct long_page_header {
 
 #define REPOS_MAX 16
 
+enum { VALIDATE_ON, VALIDATE_WARN, VALIDATE_OFF }; /* push-validate's words */
+
 struct push {
 	const struct sw_config *config;
 	const char *path;
@@ -51,6 +53,7 @@ push_release(struct push *push)
 		close(push->fd);
 	if (push->encoded)
 		sw_object_release(&push->object);
+	sw_wal_summary_release(&push->summary);
 	for (unsigned i = 0; i < push->repo_count; i++)
 		sw_store_free(push->stores[i]);
 }
@@ -121,6 +124,68 @@ describe(struct push *push, const char *pgdata, struct sw_error *err)
 }
 
 static sw_rc
+fail_damaged(const struct push *push, struct sw_error *err)
+{
+	const struct sw_wal_digest *d = push->summary.digest;
+	char lsn[SW_LSN_LEN];
+
+	sw_fail(err, SW_CORRUPT, "its WAL is damaged at LSN %s: %s", sw_lsn_format(d->broken_at, lsn), d->reason);
+	return sw_hint(err, "no recovery can pass this place; look for what damaged pg_wal, and take a backup; "
+		"push-validate = warn archives it all the same");
+}
+
+/*
+ * What ends early under a whole segment's name is what archive_mode = always makes of the last segment of a timeline
+ * on a cascaded standby.  A newer server's WAL is not ours to judge.  Neither may stop the archiver.
+ */
+static sw_rc
+judge_wal(const struct push *push, struct sw_error *err)
+{
+	const struct sw_wal_digest *d = push->summary.digest;
+	char lsn[SW_LSN_LEN];
+
+	if (d == NULL || d->verdict == SW_WAL_COMPLETE)
+		return SW_OK;
+	sw_lsn_format(d->verdict == SW_WAL_BROKEN ? d->broken_at : d->valid_to, lsn);
+	if (d->verdict == SW_WAL_UNKNOWN)
+		sw_log(SW_LOG_WARNING, "%s is archived without having been read: %s", push->summary.name, d->reason);
+	else if (d->verdict == SW_WAL_ENDS_EARLY && push->name.kind == SW_WAL_SEGMENT)
+		sw_log(SW_LOG_WARNING, "%s is archived, but its WAL ends at LSN %s, as a standby's last segment of a timeline "
+			"does: %s", push->summary.name, lsn, d->reason);
+	else if (d->verdict == SW_WAL_BROKEN && sw_config_enum(push->config, SW_OPT_PUSH_VALIDATE) == VALIDATE_WARN)
+		sw_log(SW_LOG_WARNING, "%s is archived, but its WAL is damaged at LSN %s: %s", push->summary.name, lsn,
+			d->reason);
+	else if (d->verdict == SW_WAL_BROKEN)
+		return fail_damaged(push, err);
+	return SW_OK;
+}
+
+static sw_rc
+make_object(struct push *push, struct sw_error *err)
+{
+	const struct sw_wal_summary *s = &push->summary;
+	struct sw_wal_digester_params wal = {
+		.start = s->start,
+		.segment_size = s->segment_size,
+		.timeline = s->timeline,
+		.system_identifier = s->system_identifier,
+		.block_size = push->control.block_size,
+		.next_xid = push->control.next_xid,
+	};
+	struct sw_object_source source = {
+		.fd = push->fd,
+		.path = push->path,
+		.level = (int)sw_config_int(push->config, SW_OPT_COMPRESS_LEVEL),
+		.memory_max = (size_t)sw_config_size(push->config, SW_OPT_MEMORY_MAX),
+		.wal = sw_config_enum(push->config, SW_OPT_PUSH_VALIDATE) == VALIDATE_OFF ? NULL : &wal,
+	};
+	sw_rc rc = sw_object_make(&source, &push->summary, &push->object, err);
+
+	push->encoded = rc == SW_OK;
+	return rc;
+}
+
+static sw_rc
 encode(struct push *push, struct sw_error *err)
 {
 	struct stat before, after;
@@ -128,12 +193,9 @@ encode(struct push *push, struct sw_error *err)
 
 	if (fstat(push->fd, &before) != 0)
 		return sw_fail_errno(err, "stat of %s", push->path);
-	rc = sw_object_encode(push->fd, push->path, &push->summary,
-		(int)sw_config_int(push->config, SW_OPT_COMPRESS_LEVEL),
-		(size_t)sw_config_size(push->config, SW_OPT_MEMORY_MAX), &push->object, err);
+	rc = make_object(push, err);
 	if (rc != SW_OK)
 		return rc;
-	push->encoded = true;
 	/* a late archiver may be reading a file that its successor had recycled */
 	if (stat(push->path, &after) != 0)
 		return sw_fail_errno(err, "stat of %s", push->path);
@@ -141,7 +203,8 @@ encode(struct push *push, struct sw_error *err)
 		before.st_mtim.tv_sec != after.st_mtim.tv_sec ||
 		before.st_mtim.tv_nsec != after.st_mtim.tv_nsec)
 		return sw_fail(err, SW_TRANSIENT, "%s changed while it was read", push->path);
-	return push->summary.end == 0 ? SW_OK : check_first_page(push, err);
+	rc = push->summary.end == 0 ? SW_OK : check_first_page(push, err);
+	return rc == SW_OK ? judge_wal(push, err) : rc;
 }
 
 /* --- comparison with what is there ------------------------------------------------- */

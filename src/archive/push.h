@@ -14,7 +14,7 @@ struct sw_config;
  *
  * SW_OK: the file is durable in all repositories, by this call or an earlier one.
  * SW_CONFLICT: a repository holds another content under this name; it was not touched.
- * SW_CORRUPT: the file is not what its name says.  Everything else: not archived, try again.
+ * SW_CORRUPT: the file is not what its name says, or its WAL is damaged (push-validate).  Everything else: not archived, try again.
  * A crash leaves nothing visible that is not whole.
  */
 sw_rc sw_push(const struct sw_config *config, const char *path, struct sw_error *err);

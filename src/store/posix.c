@@ -327,6 +327,8 @@ posix_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t le
 	if (rc != SW_OK)
 		return rc;
 	size = (uint64_t)st.st_size;
+	if (len & SW_STORE_AT_MOST && offset <= size)
+		len = (len & ~SW_STORE_AT_MOST) < size - offset ? len & ~SW_STORE_AT_MOST : size - offset;
 	if ((offset > 0 && offset >= size) || len > size - offset)
 		return sw_fail(err, SW_CORRUPT, "%s/%s has %llu bytes: none at %llu+%llu", posix->root, name,
 			(unsigned long long)size, (unsigned long long)offset, (unsigned long long)len);

@@ -138,7 +138,7 @@ retry_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t le
 		uint64_t before = s.done;
 		sw_rc rc;
 
-		if (len > 0 && s.done == len)
+		if (len > 0 && s.done == (len & ~SW_STORE_AT_MOST))
 			return sw_stage_finish(sink, err);
 		rc = sw_store_get(r->inner, name, offset + s.done, len > 0 ? len - s.done : 0, &s.stage, err);
 		if (rc != SW_TRANSIENT || s.sink_failed || s.finished)

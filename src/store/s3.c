@@ -39,6 +39,7 @@ oldest_rules(const struct sw_s3 *s3)
 struct wanted {
 	const char *url, *name;
 	uint64_t offset, len; /* as in sw_store_get */
+	bool at_most;         /* len is SW_STORE_UP_TO's */
 };
 
 static sw_rc
@@ -51,6 +52,8 @@ accept_range(const struct wanted *w, const struct sw_http_answer *a, struct sw_e
 		return sw_fail(err, SW_SYSTEM, "GET %s/%s: the service gave the range \"%s\" (%llu bytes) where "
 			"%llu+%llu was asked for", w->url, w->name, a->content_range, (unsigned long long)a->length,
 			(unsigned long long)w->offset, (unsigned long long)w->len);
+	if (w->at_most && a->length < w->len && last == total - 1)
+		return SW_OK;
 	if (w->len == 0 ? last != total - 1 : a->length != w->len)
 		return sw_fail(err, SW_CORRUPT, "%s/%s has %llu bytes: none at %llu+%llu", w->url, w->name, total,
 			(unsigned long long)w->offset, (unsigned long long)w->len);
@@ -69,7 +72,7 @@ accept_get(void *ctx, const struct sw_http_answer *a, struct sw_error *err)
 	}
 	if (a->status == 206)
 		return accept_range(w, a, err);
-	if (w->offset == 0 && (w->len == 0 || w->len == a->length))
+	if (w->offset == 0 && (w->len == 0 || w->len == a->length || (w->at_most && a->length < w->len)))
 		return SW_OK;
 	if (w->offset >= a->length || w->len > a->length - w->offset)
 		return sw_fail(err, SW_CORRUPT, "%s/%s has %llu bytes: none at %llu+%llu", w->url, w->name,
@@ -95,7 +98,8 @@ static sw_rc
 get_version(struct sw_s3 *s3, const char *name, const char *version, uint64_t offset, uint64_t len,
 	struct sw_stage *sink, struct sw_error *err)
 {
-	struct wanted wanted = {.url = s3->store.url, .name = name, .offset = offset, .len = len};
+	struct wanted wanted = {.url = s3->store.url, .name = name, .offset = offset, .len = len & ~SW_STORE_AT_MOST,
+		.at_most = len & SW_STORE_AT_MOST};
 	struct sw_sign_pair query = {"versionId", version}, range = {"range", NULL};
 	struct sw_s3_call call = {
 		.method = "GET",
@@ -113,9 +117,9 @@ get_version(struct sw_s3 *s3, const char *name, const char *version, uint64_t of
 	sw_rc rc;
 
 	sw_s3_answer_init(&answer);
-	if (len > 0)
+	if (wanted.len > 0)
 		snprintf(bytes, sizeof(bytes), "bytes=%llu-%llu", (unsigned long long)offset,
-			(unsigned long long)(offset + len - 1));
+			(unsigned long long)(offset + wanted.len - 1));
 	else
 		snprintf(bytes, sizeof(bytes), "bytes=%llu-", (unsigned long long)offset);
 	range.value = bytes;

@@ -80,11 +80,12 @@ sw_rc
 sw_store_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t len,
 	struct sw_stage *sink, struct sw_error *err)
 {
+	uint64_t bytes = len & ~SW_STORE_AT_MOST;
 	sw_rc rc = check_name(name, err);
 
 	if (rc != SW_OK)
 		return rc;
-	if (len > UINT64_MAX - offset)
+	if (bytes > UINT64_MAX / 4 || offset > UINT64_MAX / 2)
 		return sw_fail(err, SW_CORRUPT, "a range of %s that no object can have", name);
 	return store->ops->get(store, name, offset, len, sink, err);
 }

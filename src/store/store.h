@@ -99,8 +99,12 @@ void sw_store_set_traits(struct sw_store *store, const struct sw_store_traits *t
 sw_rc sw_store_put(struct sw_store *store, const char *name, const struct sw_store_body *body,
 	struct sw_error *err);
 
+/* As a length for get: so many bytes, or fewer where the object ends before. */
+#define SW_STORE_AT_MOST (UINT64_C(1) << 63)
+#define SW_STORE_UP_TO(len) ((uint64_t)(len) | SW_STORE_AT_MOST)
+
 /*
- * Write object `name` (bytes offset … offset+len-1; len 0 means to its end) into `sink`, then finish
+ * Write object `name` (bytes offset … offset+len-1; len 0 means to its end, SW_STORE_UP_TO(n) at most n) into `sink`, then finish
  * it.  On failure the sink is left unfinished.  A range outside the object is SW_CORRUPT.
  * SW_NOT_FOUND: the store said so (NoSuchKey); never for a missing bucket or a bare 404.
  * SW_CORRUPT: the object is shorter than it says, or hidden by a delete marker.

@@ -16,7 +16,7 @@
 #include "wal/digest.h"
 
 enum sw_deed_kind {
-	SW_DEED_DROPPED = 1,       /* a table, materialized view, sequence … */
+	SW_DEED_DROPPED = 1,       /* a table, materialized view, view … */
 	SW_DEED_TRUNCATED = 2,
 	SW_DEED_REWRITTEN = 4,     /* VACUUM FULL, CLUSTER, ALTER, REFRESH, SET TABLESPACE: the rows are there in another file */
 	SW_DEED_DROPPED_OR_TRUNCATED = 8, /* one transaction did both, and PostgreSQL 14's WAL does not tell which to which */
@@ -32,15 +32,16 @@ struct sw_deed {
 	int64_t time_us;   /* of the COMMIT */
 	uint64_t xid;      /* top, 64 bits if known */
 	bool prepared;
-	uint32_t database, relation; /* OIDs; 0: not known, or not of that kind */
-	uint32_t filenode;
+	bool cut;          /* the transaction did more than the WAL's digests keep: not all of it is told */
+	uint32_t database, relation; /* OIDs; 0: not known, or not of that kind; TABLESPACE_DROPPED: relation is its OID */
+	uint32_t filenode; /* the one that went; 0: not known, or none */
 	char relkind;      /* 0: not known */
 	const char *database_name, *schema_name, *relation_name; /* NULL: not known */
 	int64_t rows_before;       /* the estimate at the last backup; -1: not known */
 	uint64_t bytes_before;
 	uint64_t updates, deletes; /* MASS_CHANGE */
 	/* what to restore to, so that this and nothing before it is undone */
-	bool by_lsn;       /* --target-lsn target_lsn --target-exclusive, because an xid would come too late (or is not unique); else
+	bool by_lsn;       /* --target-lsn target_lsn --target-exclusive, because an xid would come too late (or is not known); else
 	                    * --target-xid (uint32_t)xid --target-exclusive */
 	sw_lsn target_lsn; /* exclusive */
 };
@@ -52,13 +53,19 @@ struct sw_deeds; /* the resolver */
 struct sw_deeds_params {
 	unsigned kinds;     /* of enum sw_deed_kind, or-ed */
 	uint64_t changes_min; /* rows of a MASS_CHANGE */
-	bool indexes;       /* indexes and TOAST tables too */
+	bool indexes;       /* indexes, TOAST tables and sequences too */
 	bool system;        /* relations of pg_catalog and information_schema too */
-	sw_deed_fn each;    /* in the order of COMMITs */
+	sw_deed_fn each;    /* in the order of COMMITs; valid during the call */
 	void *ctx;
 };
 
-/* Memory: about 200 bytes for each relation of the cluster, 64 KiB for each transaction that is open and told. */
+/*
+ * Not told: views and partitioned tables that go in a transaction that drops no file; on PostgreSQL 14 those that go
+ * with one, too.  A table that was truncated and then rewritten by one transaction, and has neither indexes nor a
+ * TOAST table, is told as rewritten.
+ *
+ * Memory: about 200 bytes for each relation of the cluster, and 64 MiB at most for what open transactions did.
+ */
 sw_rc sw_deeds_new(const struct sw_deeds_params *params, struct sw_deeds **ret_deeds, struct sw_error *err);
 void sw_deeds_free(struct sw_deeds *deeds); /* NULL is allowed */
 
@@ -72,6 +79,7 @@ sw_rc sw_deeds_learn(struct sw_deeds *deeds, struct sw_repository *repo, const c
 /*
  * The next digest of the line, whole; only what lies in [from, to) counts: at a fork the parent's last segment and the
  * child's first one hold the same records.  to: UINT64_MAX, or the fork's LSN.
+ * SW_OK, SW_SYSTEM, SW_CORRUPT (more relations than can be), what `each` gives.
  */
 sw_rc sw_deeds_feed(struct sw_deeds *deeds, const struct sw_wal_digest *digest, uint32_t timeline, sw_lsn from, sw_lsn to,
 	struct sw_error *err);
@@ -79,7 +87,10 @@ sw_rc sw_deeds_feed(struct sw_deeds *deeds, const struct sw_wal_digest *digest, 
 /* WAL is missing here: what was open is forgotten, names are kept but may be older than what follows. */
 void sw_deeds_gap(struct sw_deeds *deeds);
 
-/* A resolver for a child that begins where this one stands now: only prepared transactions stay open. */
+/*
+ * A resolver for a child that begins where this one stands now.  Of what was open only prepared transactions can
+ * still end on it: the child's own xids are others.
+ */
 sw_rc sw_deeds_fork(const struct sw_deeds *deeds, struct sw_deeds **ret_deeds, struct sw_error *err);
 
 #endif

@@ -1,21 +1,18 @@
 /*
- * What a restore needs: goals as users write them, and plans made from listings of a repository on disk.
+ * What a restore needs: goals as users write them, and plans made from the WAL in a repository on disk.
  */
-#include <fcntl.h>
-#include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "../tap.h"
-#include "archive/object.h"
 #include "base/clock.h"
-#include "base/file.h"
+#include "catalog/measure.h"
+#include "catalog/path.h"
 #include "catalog/plan.h"
-#include "store/posix.h"
+#include "wal_repo.h"
 
-#define MB (1024 * 1024)
+#define MB WAL_REPO_MB
 #define SECOND INT64_C(1000000)
 #define NOON (INT64_C(1795262400) * SECOND) /* 2026-11-21 12:00:00 UTC */
 
@@ -125,8 +122,8 @@ test_goals(void)
 static void
 test_settings(void)
 {
-	struct sw_plan plan = {.timeline = 3};
-	struct sw_plan_request request = {.goal = {.kind = SW_GOAL_NAME, .name = "it's"}, .action = "promote"};
+	struct sw_plan plan = {.timeline = 3, .stop.goal = {.kind = SW_GOAL_NAME, .name = "it's"}};
+	struct sw_plan_request request = {.goal = {.kind = SW_GOAL_LSN, .lsn = 9}, .action = "promote"};
 	struct sw_plan_settings settings;
 	struct sw_error err = SW_ERROR_INIT;
 	SW_AUTO_BUF buf;
@@ -145,7 +142,7 @@ test_settings(void)
 		"recovery_target_xid = ''\nrecovery_target_lsn = ''\nrecovery_target_name = 'it''s'\n",
 		"settings are complete, and the target stands last");
 	request.standby = plan.follow_latest = true;
-	request.goal = (struct sw_goal){.kind = SW_GOAL_LATEST};
+	plan.stop.goal = (struct sw_goal){.kind = SW_GOAL_LATEST};
 	sw_plan_settings(&plan, &request, "fetch", &settings);
 	tap_is(settings.items[1].name, "recovery_target_timeline", "a standby keeps its primary_conninfo");
 	tap_is(settings.items[1].value, "latest", "a standby without a target follows the primary's timelines");
@@ -175,97 +172,170 @@ test_words(void)
 
 /* --- a repository ------------------------------------------------------------------ */
 
-static char dir[] = "/tmp/t_plan.XXXXXX";
-static struct sw_store *store;
-static struct sw_repository repo;
-
-static void
-put_segments(uint32_t timeline, uint64_t first, uint64_t last)
-{
-	for (uint64_t i = first; i <= last; i++) {
-		struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = timeline, .segment = i};
-		struct sw_store_body body = sw_store_body_mem("x", 1);
-		struct sw_error err = SW_ERROR_INIT;
-		char object[SW_STORE_NAME_MAX];
-
-		if (sw_store_put(store, sw_repository_wal_name(&repo, &name, object), &body, &err) != SW_OK)
-			tap_note("%s", err.text);
-	}
-}
-
-static void
-put_history(uint32_t timeline, const char *text)
-{
-	struct sw_wal_name name = {.kind = SW_WAL_HISTORY, .timeline = timeline};
-	struct sw_wal_summary summary = {.timeline = timeline};
-	char object[SW_STORE_NAME_MAX], path[64];
-	struct sw_error err = SW_ERROR_INIT;
-	struct sw_object history;
-	SW_AUTO_FD fd = -1;
-	sw_rc rc;
-
-	summary.system_identifier = repo.reg.system_identifier;
-	summary.segment_size = repo.reg.segment_size;
-	sw_wal_name_format(&name, repo.reg.segment_size, summary.name);
-	snprintf(path, sizeof(path), "%s/history", dir);
-	sw_file_write(path, text, strlen(text), 0600, &err);
-	fd = open(path, O_RDONLY);
-	rc = sw_object_encode(fd, path, &summary, 1, MB, &history, &err);
-	if (rc == SW_OK) {
-		struct sw_store_body body = sw_object_body(&history);
-
-		rc = sw_store_put(store, sw_repository_wal_name(&repo, &name, object), &body, &err);
-		sw_object_release(&history);
-	}
-	if (rc != SW_OK)
-		tap_note("%s", err.text);
-}
+static struct wal_repo r;
 
 /*
- * Segments of 1 MB.  Timeline 1: 1 … 20, without 12 and 13.  2 leaves 1 within segment 10; 3 leaves 2
- * within 14; 4 leaves 1 within 5, before any backup there was.
+ * Segments of 1 MB; each begins with a commit, of the timeline's own transactions, at a minute after noon:
+ *
+ * 1: 1 … 20, without 12 and 13; transactions 701 …, minutes 1 …
+ * 2 leaves 1 within segment 10, and has 10 … 18; transactions 2010 … (2010 behind the fork), minutes 15 …
+ * 3 leaves 2 within 14, and has 14 … 16; transactions 3014 …, minutes 35 …
+ * 4 leaves 1 within 5, before any backup there was: 5 … 8
+ * 6 leaves 1 within 21, which is not archived on 1: 21; then nothing is committed, and a checkpoint is of minute 90.
  */
-static bool
-make_repository(void)
-{
-	struct sw_registration reg = {.system_identifier = 77, .major = 15, .segment_size = MB,
-		.block_size = 8192, .traits = {.put_if_absent = true}};
-	struct sw_error err = SW_ERROR_INIT;
-	char root[64];
-	sw_rc rc;
+static sw_lsn fork_2, fork_3, fork_4, fork_6, sub_commit, point_x[2], point_y;
 
-	snprintf(root, sizeof(root), "%s/repo", dir);
-	rc = sw_posix_open(root, &store, &err);
-	if (rc == SW_OK)
-		rc = sw_repository_register(store, "main", &reg, &err);
-	if (rc == SW_OK)
-		rc = sw_repository_open(store, "main", 77, &repo, &err);
-	if (!tap_is_int(rc, SW_OK, "a repository")) {
-		tap_note("%s", err.text);
-		return false;
+static int
+minute_of(uint32_t timeline, uint64_t segment)
+{
+	static const int first[] = {[1] = 0, [2] = 5, [3] = 22, [4] = 5, [6] = 40};
+
+	return first[timeline] + (int)segment;
+}
+
+static void
+commit(struct wal_maker *w, uint32_t xid, int64_t minute)
+{
+	wal_repo_end(w, true, xid, NOON + minute * 60 * SECOND, NULL, 0);
+}
+
+static void
+fill(struct wal_maker *w, sw_lsn until)
+{
+	while (w->at + 9000 < until)
+		maker_add(w, 8000, 0, 11, 0, NULL);
+	maker_add(w, (uint32_t)(until - w->at) + 64, 0, 11, 0, NULL);
+}
+
+static void
+copy_maker(struct wal_maker *w, const struct wal_maker *from, uint32_t timeline)
+{
+	maker_init(w, 8192, MB, (unsigned)(from->len / MB), from->start);
+	memcpy(w->bytes, from->bytes, from->at - from->start);
+	w->at = from->at;
+	w->prev = from->prev;
+	w->timeline = timeline;
+}
+
+/* From where it is to the end of segment `last`. */
+static void
+go_on(struct wal_maker *w, uint64_t last, uint32_t xids)
+{
+	while (w->at < (last + 1) * MB) {
+		uint64_t segment = w->at / MB;
+
+		commit(w, xids + (uint32_t)segment, minute_of(w->timeline, segment));
+		if (segment + 1 > last)
+			break;
+		fill(w, (segment + 1) * MB + 100);
 	}
-	put_segments(1, 1, 11);
-	put_segments(1, 14, 20);
-	put_segments(2, 10, 18);
-	put_segments(3, 14, 16);
-	put_segments(4, 5, 8);
-	put_history(2, "1\t0/A80000\tx\n");
-	put_history(3, "1\t0/A80000\tx\n2\t0/E80000\tx\n");
-	put_history(4, "1\t0/580000\tx\n");
-	return true;
+	fill(w, last * MB + 600000);
+	maker_switch(w);
+}
+
+static void
+put_history(uint32_t timeline, const char *parent)
+{
+	static const struct {
+		uint32_t timeline;
+		const sw_lsn *fork;
+	} forks[] = {{2, &fork_2}, {3, &fork_3}, {4, &fork_4}, {6, &fork_6}};
+	char text[200];
+
+	for (size_t i = 0; i < sizeof(forks) / sizeof(forks[0]); i++)
+		if (forks[i].timeline == timeline) {
+			snprintf(text, sizeof(text), "%s%s0/%" PRIX64 "\tx\n", parent, timeline == 3 ? "2\t" : "1\t", *forks[i].fork);
+			wal_repo_history(&r, timeline, text);
+		}
+}
+
+static void
+make_six(struct wal_maker *one)
+{
+	struct wal_maker six;
+
+	commit(one, 721, 21);
+	fork_6 = one->at;
+	copy_maker(&six, one, 6);
+	wal_repo_checkpoint(&six, 722, NOON + 90 * 60 * SECOND);
+	maker_switch(&six);
+	wal_repo_segments(&r, &six, 6, 21, 1);
+	maker_release(&six);
+}
+
+static void
+make_wal(void)
+{
+	const uint32_t subxids[] = {5001, 5002};
+	struct wal_maker one, two, three, four;
+	char parent[64];
+
+	maker_init(&one, 8192, MB, 22, MB);
+	for (uint64_t segment = 1; segment <= 20; segment++) {
+		commit(&one, 700 + (uint32_t)segment, minute_of(1, segment));
+		if (segment == 5) {
+			fork_4 = one.at;
+			copy_maker(&four, &one, 4);
+		}
+		if (segment == 8) {
+			sub_commit = wal_repo_end(&one, true, 5000, NOON + 8 * 60 * SECOND + 1, subxids, 2);
+			wal_repo_end(&one, false, 5003, NOON + 8 * 60 * SECOND + 2, NULL, 0);
+			wal_repo_end_prepared(&one, true, 5004, NOON + 8 * 60 * SECOND + 3);
+			point_x[0] = wal_repo_point(&one, "x", NOON + 8 * 60 * SECOND + 4);
+			point_y = wal_repo_point(&one, "y", NOON + 8 * 60 * SECOND + 5);
+		}
+		if (segment == 9)
+			point_x[1] = wal_repo_point(&one, "x", NOON + 9 * 60 * SECOND + 1);
+		if (segment == 10) {
+			fill(&one, 10 * MB + 300000);
+			fork_2 = one.at;
+			copy_maker(&two, &one, 2);
+			commit(&one, 799, 10);
+		}
+		fill(&one, (segment + 1) * MB + 100);
+	}
+	wal_repo_segments(&r, &one, 1, 1, 11);
+	wal_repo_segments(&r, &one, 1, 14, 7);
+	make_six(&one);
+	go_on(&four, 8, 4000);
+	wal_repo_segments(&r, &four, 4, 5, 4);
+	fill(&two, 10 * MB + 400000);
+	commit(&two, 2010, 15);
+	fill(&two, 11 * MB + 100);
+	for (uint64_t segment = 11; segment < 14; segment++) {
+		commit(&two, 2000 + (uint32_t)segment, minute_of(2, segment));
+		fill(&two, (segment + 1) * MB + 100);
+	}
+	commit(&two, 2014, minute_of(2, 14));
+	fork_3 = two.at;
+	copy_maker(&three, &two, 3);
+	fill(&two, 15 * MB + 100);
+	go_on(&two, 18, 2000);
+	wal_repo_segments(&r, &two, 2, 10, 9);
+	go_on(&three, 16, 3000);
+	wal_repo_segments(&r, &three, 3, 14, 3);
+	put_history(2, "");
+	snprintf(parent, sizeof(parent), "1\t0/%" PRIX64 "\tx\n", fork_2);
+	put_history(3, parent);
+	put_history(4, "");
+	maker_release(&one);
+	maker_release(&two);
+	maker_release(&three);
+	maker_release(&four);
 }
 
 static const struct {
 	const char *label;
 	uint32_t timeline;
 	sw_lsn start, stop;
-	int minute; /* after noon, of its end; it began a minute before */
+	int start_s, stop_s; /* seconds after noon */
 } backups[] = {
-	{"a", 1, 0x700028, 0x700100, 10},
-	{"b", 1, 0xB00028, 0xB00100, 20}, /* behind the branch to 2 */
-	{"c", 2, 0xC00028, 0xC80100, 30},
-	{"d", 1, 0xF00028, 0xF00100, 40}, /* behind the hole */
-	{"e", 1, 0x1300028, 0x1500100, 50}, /* its WAL is not complete */
+	{"a", 1, 0x701000, 0x702000, 430, 440},
+	{"b", 1, 0xB01000, 0xB02000, 670, 680},   /* behind the branch to 2 */
+	{"c", 2, 0xC01000, 0xC80100, 1030, 1040},
+	{"d", 1, 0xF01000, 0xF02000, 910, 920},   /* behind the hole */
+	{"e", 1, 0x1301000, 0x1700100, 1150, 1160}, /* its WAL is not complete */
+	{"w", 1, 0x781000, 0x981000, 450, 570},   /* a long one */
 };
 
 /* Of the backups whose labels are in `labels`; '!' before one: it cannot be read. */
@@ -286,113 +356,219 @@ fill_inventory(struct sw_inventory *inventory, const char *labels)
 		b->header.timeline = backups[i].timeline;
 		b->header.start = backups[i].start;
 		b->header.stop = backups[i].stop;
-		b->header.finished_us = NOON + backups[i].minute * 60 * SECOND;
-		b->header.started_us = b->header.finished_us - 60 * SECOND;
+		b->header.started_us = NOON + backups[i].start_s * SECOND;
+		b->header.finished_us = NOON + backups[i].stop_s * SECOND;
 	}
 }
 
-static const struct {
+#define TIME(minutes) {.kind = SW_GOAL_TIME, .time_us = NOON + (minutes) * 60 * SECOND}
+#define TIME_US(minutes, us) {.kind = SW_GOAL_TIME, .time_us = NOON + (minutes) * 60 * SECOND + (us)}
+#define XID(x) {.kind = SW_GOAL_XID, .xid = x}
+#define XID_EX(x) {.kind = SW_GOAL_XID, .xid = x, .exclusive = true}
+#define LSN(x) {.kind = SW_GOAL_LSN, .lsn = x}
+#define NAME(x) {.kind = SW_GOAL_NAME, .name = x}
+#define LATEST {.kind = SW_GOAL_LATEST}
+#define IMMEDIATE {.kind = SW_GOAL_IMMEDIATE}
+
+static const struct plan_case {
 	const char *name, *backups;
 	struct sw_goal goal;
 	const char *backup, *timeline;
-	const char *want; /* "label timeline first-last", or "kind: " and words of its text or hint */
+	/* "label timeline first-last: last transaction recovered|first that is not", "0" for none; or "kind: " and words of
+	 * its text or hint */
+	const char *want;
+	const char *remark; /* or NULL */
 } plans[] = {
-	{"latest: the newest backup, its latest descendant", "ac", {.kind = SW_GOAL_LATEST}, NULL, NULL, "c 3 12-16"},
-	{"an old backup is followed over two branches", "a", {.kind = SW_GOAL_LATEST}, NULL, NULL, "a 3 7-16"},
-	{"the backup's own timeline", "a", {.kind = SW_GOAL_LSN, .lsn = 0x900000}, NULL, "current", "a 1 7-20"},
-	{"a named timeline", "a", {.kind = SW_GOAL_LATEST}, NULL, "2", "a 2 7-18"},
-	{"a backup behind the branch stays on its timeline", "ab", {.kind = SW_GOAL_IMMEDIATE}, "b", NULL, "b 1 11-20"},
-	{"only backups on the named timeline count", "ab", {.kind = SW_GOAL_LATEST}, NULL, "2", "a 2 7-18"},
-	{"time: the newest that ended before", "ac", {.kind = SW_GOAL_TIME, .time_us = NOON + 25 * 60 * SECOND}, NULL, NULL,
-		"a 3 7-16"},
-	{"time: one that ends at that very moment does not count", "ac",
-		{.kind = SW_GOAL_TIME, .time_us = NOON + 30 * 60 * SECOND}, NULL, NULL, "a 3 7-16"},
-	{"LSN: the newest that ended before", "ac", {.kind = SW_GOAL_LSN, .lsn = 0xC80100}, NULL, NULL, "c 3 12-16"},
-	{"LSN: just before a backup's end", "ac", {.kind = SW_GOAL_LSN, .lsn = 0xC800FF}, NULL, NULL, "a 3 7-16"},
-	{"xid: the newest, and it is said", "ac", {.kind = SW_GOAL_XID, .xid = 9}, NULL, NULL, "c 3 12-16"},
-	{"a backup that cannot be read is passed over", "a!c", {.kind = SW_GOAL_LATEST}, NULL, NULL, "a 3 7-16"},
-	{"immediate: a hole behind the backup does not matter", "b", {.kind = SW_GOAL_IMMEDIATE}, NULL, NULL, "b 1 11-20"},
-	{"LSN before a hole", "b", {.kind = SW_GOAL_LSN, .lsn = 0xBF0000}, NULL, NULL, "b 1 11-20"},
-	{"time: a hole somewhere behind the backup is a warning", "b",
-		{.kind = SW_GOAL_TIME, .time_us = NOON + 25 * 60 * SECOND}, NULL, NULL, "b 1 11-20"},
+	{"latest: the newest backup, its latest descendant", "ac", LATEST, NULL, NULL, "c 3 12-16: 3016|0", "--target-timeline current"},
+	{"an old backup is followed over two branches", "a", LATEST, NULL, NULL, "a 3 7-16: 3016|0", NULL},
+	{"a named timeline", "a", LATEST, NULL, "2", "a 2 7-18: 2018|0", NULL},
+	{"only backups on the named timeline count", "ab", LATEST, NULL, "2", "a 2 7-18: 2018|0", NULL},
+	{"a backup that cannot be read is passed over", "a!c", LATEST, NULL, NULL, "a 3 7-16: 3016|0", "passed over"},
+	{"immediate", "b", IMMEDIATE, "b", NULL, "b 1 11-11: 711|0", NULL},
+	{"immediate: commits behind it are named", "a", IMMEDIATE, NULL, NULL, "a 3 7-7: 707|708", NULL},
 
-	{"latest with a hole", "b", {.kind = SW_GOAL_LATEST}, NULL, NULL,
-		"not found: 00000001000000000000000C to 00000001000000000000000D"},
-	{"... says how far it goes", "b", {.kind = SW_GOAL_LATEST}, NULL, NULL, "not found: before LSN 0/C00000"},
-	{"LSN behind a hole", "b", {.kind = SW_GOAL_LSN, .lsn = 0xE00000}, NULL, NULL,
-		"not found: 00000001000000000000000C to 00000001000000000000000D"},
-	{"LSN within a hole", "b", {.kind = SW_GOAL_LSN, .lsn = 0xC80000}, NULL, NULL,
-		"not found: 1 WAL segment is missing"},
-	{"time: another backup proves the hole to lie before the target", "bd",
-		{.kind = SW_GOAL_TIME, .time_us = NOON + 45 * 60 * SECOND}, "b", NULL, "not found: hole before it"},
-	{"a hole in the backup's own WAL", "e", {.kind = SW_GOAL_IMMEDIATE}, NULL, NULL,
-		"not found: backup's own WAL is not complete"},
-	{"... names what is missing", "e", {.kind = SW_GOAL_IMMEDIATE}, NULL, NULL,
-		"not found: 000000010000000000000015"},
-	{"LSN behind the end of the WAL", "a", {.kind = SW_GOAL_LSN, .lsn = 0x1100001}, NULL, NULL,
-		"not found: ends before LSN 0/1100000"},
-	{"time before every backup", "ac", {.kind = SW_GOAL_TIME, .time_us = NOON}, NULL, NULL,
-		"not found: end of backup a, 2026-11-21 12:10:00.000000+00 (LSN 0/700100)"},
-	{"LSN before every backup", "ac", {.kind = SW_GOAL_LSN, .lsn = 0x700000}, NULL, NULL, "not found: backup a"},
-	{"a timeline that branched off before every backup", "abc", {.kind = SW_GOAL_LATEST}, NULL, "4",
-		"not found: on timeline 4"},
-	{"no backup at all", "", {.kind = SW_GOAL_LATEST}, NULL, NULL, "not found: there is no backup"},
-	{"a named backup that ends behind the target", "ac", {.kind = SW_GOAL_LSN, .lsn = 0x900000}, "c", NULL,
-		"not found: backup c ends at"},
-	{"a named backup on another timeline", "ab", {.kind = SW_GOAL_LATEST}, "b", "3",
-		"not found: does not lie on timeline 3"},
-	{"a named backup that is not there", "ac", {.kind = SW_GOAL_LATEST}, "x", NULL, "config: there is no backup x"},
-	{"a named backup that cannot be read", "a!c", {.kind = SW_GOAL_LATEST}, "c", NULL, "corrupt: it is damaged"},
-	{"a timeline that is not there", "ac", {.kind = SW_GOAL_LATEST}, NULL, "9", "config: no history file"},
-	{"a timeline that is no number", "ac", {.kind = SW_GOAL_LATEST}, NULL, "2x", "config: is no timeline"},
-	{"timeline 0", "ac", {.kind = SW_GOAL_LATEST}, NULL, "0", "config: is no timeline"},
+	{"LSN: the newest backup that ended before", "ac", LSN(0xC80100), NULL, NULL, "c 3 12-12: 2012|2013", NULL},
+	{"LSN: just before a backup's end", "ac", LSN(0xC70000), NULL, NULL, "a 3 7-12: 2012|2013", NULL},
+	{"LSN on the backup's own timeline", "a", LSN(0x900000), NULL, "current", "a 1 7-9: 709|710", NULL},
+	{"LSN before a hole", "b", LSN(0xBF0000), NULL, NULL, "b 1 11-11: 711|0", NULL},
+	{"LSN that is in a segment which the parent did not archive", "d", LSN(0x1500010), NULL, NULL, "d 6 15-21: 721|0", NULL},
+	{"... on the parent itself", "d", LSN(0x1500010), NULL, "current", "d 6 15-21: 721|0", "copy of the segment"},
+	{"LSN within a record", "a", LSN(0x901000), NULL, "1", "a 1 7-9: 709|710", "within the one at"},
 
-	/* from here on timeline 5 has a damaged history */
-	{NULL, "", {.kind = SW_GOAL_LATEST}, NULL, NULL, ""},
-	{"a timeline whose history is damaged", "ac", {.kind = SW_GOAL_LATEST}, NULL, "5", "corrupt: 00000005.history"},
-	{"the latest, when a history is damaged", "ac", {.kind = SW_GOAL_LATEST}, NULL, NULL, "corrupt: --target-timeline"},
-	{"another timeline than the damaged one", "ac", {.kind = SW_GOAL_LATEST}, NULL, "3", "c 3 12-16"},
+	{"time between two commits", "a", TIME(9), NULL, NULL, "a 3 7-10: 709|710", NULL},
+	{"time: the newest backup before the stop", "ab", TIME(11), NULL, "1", "not found: hole", NULL},
+	{"time: a clock that is behind a backup's own does not matter", "ac", TIME_US(17, -1), NULL, NULL, "a 3 7-12: 2011|2012", NULL},
+	{"time: after the fork, on the child", "a", TIME(16), NULL, NULL, "a 3 7-12: 2011|2012", NULL},
+	{"time: after the second fork", "ac", TIME(37), NULL, NULL, "c 3 12-16: 3015|3016", NULL},
+	{"time: the parent went on", "a", TIME(16), NULL, "2", "a 2 7-12: 2011|2012", NULL},
+	{"time within a backup: the one before", "aw", TIME_US(8, 10), NULL, NULL, "a 3 7-9: 5004|709", NULL},
+	{"time within the only backup", "w", TIME(8), NULL, NULL, "not found: it lies within backup w", NULL},
+	{"time before every backup", "ac", TIME(0), NULL, NULL,
+		"not found: end of backup a, 2026-11-21 12:07:20.000000+00 (LSN 0/702000): --backup a --target-immediate", NULL},
+	{"time in the future", "a", TIME(600), NULL, NULL, "not found: in the future", NULL},
+	{"time behind the last commit: the archive ends before", "a", TIME(50), NULL, NULL, "a 3 7-16: 3016|0", "THE ARCHIVE ENDS BEFORE"},
+	{"time behind the last commit: a checkpoint proves it", "d", TIME(60), NULL, NULL, "d 6 15-21: 721|0", "nothing was committed between"},
+	{"time behind a checkpoint too", "d", TIME(95), NULL, NULL, "d 6 15-21: 721|0", "THE ARCHIVE ENDS BEFORE"},
+	{"time behind the end of a timeline that was left", "d", TIME(22), NULL, "1", "not found: --target-timeline 6", NULL},
+	{"time past a hole", "b", TIME(12), NULL, NULL, "not found: 00000001000000000000000C to 00000001000000000000000D", NULL},
+	{"... with what is nearest before it", "b", TIME(12), NULL, NULL, "not found: choose the end of backup b", NULL},
+	{"... and behind", "bd", TIME(12), NULL, NULL, "not found: --backup d --target-immediate", NULL},
+
+	{"xid: the newest backup before it", "ac", XID(2013), NULL, NULL, "c 3 12-13: 2013|2014", NULL},
+	{"xid: an older backup, where the newest is too late", "ac", XID(2011), NULL, NULL, "a 3 7-11: 2011|2012", NULL},
+	{"xid, exclusive", "ac", XID_EX(708), NULL, NULL, "a 3 7-8: 707|708", NULL},
+	{"xid before the fork, with a backup behind it", "ab", XID(709), NULL, NULL, "a 3 7-9: 709|710", NULL},
+	{"xid on the parent behind a fork, by a backup there", "ab", XID(711), NULL, NULL, "not found: neither committed", NULL},
+	{"xid on the parent behind a hole", "abd", XID(716), NULL, NULL, "d 6 15-16: 716|717", NULL},
+	{"xid of a named timeline", "ac", XID(710), NULL, "1", "a 1 7-10: 710|799", NULL},
+	{"xid that did not end", "ac", XID(9999), NULL, NULL, "not found: transactions from 707 to 5004 ended there", NULL},
+	{"xid within the only backup", "w", XID(708), NULL, NULL, "not found: it lies within backup w", NULL},
+	{"xid of an aborted transaction", "a", XID(5003), NULL, NULL, "a 3 7-8: 5003|5004", "was rolled back"},
+	{"xid of a subtransaction", "a", XID(5002), NULL, NULL, "a 3 7-8: 5000|5003", "is a subtransaction of 5000"},
+	{"xid of a prepared transaction, exclusive", "a", XID_EX(5004), NULL, NULL, "a 3 7-8: 5003|5004", "still prepared"},
+
+	{"restore point", "a", NAME("y"), NULL, NULL, "a 3 7-8: 5004|709", NULL},
+	{"restore point: an older backup, where the newest is too late", "abd", NAME("y"), NULL, NULL, "a 6 7-8: 5004|709", NULL},
+	{"restore point whose name stands for two", "a", NAME("x"), NULL, NULL, "not found: ambiguous, there are 2", NULL},
+	{"restore point that lies within the only backup", "w", NAME("y"), NULL, NULL, "not found: lies before the end of backup w", NULL},
+	{"restore point that is not there", "a", NAME("z"), NULL, NULL, "not found: the newest there are: --target-name 'x'", NULL},
+	{"one of two restore points is within the backup", "w", NAME("x"), NULL, NULL, "not found: lies before the end", NULL},
+
+	{"latest with a hole", "b", LATEST, NULL, NULL,
+		"not found: 00000001000000000000000C to 00000001000000000000000D", NULL},
+	{"LSN behind a hole", "b", LSN(0xE00000), NULL, NULL,
+		"not found: 00000001000000000000000C to 00000001000000000000000D", NULL},
+	{"LSN within a hole", "b", LSN(0xC80000), NULL, NULL, "not found: 2 WAL segments are missing", NULL},
+	{"a hole in the backup's own WAL", "e", IMMEDIATE, NULL, NULL, "not found: the WAL of backup e itself is not complete", NULL},
+	{"LSN behind the end of the WAL", "a", LSN(0x1100001), NULL, NULL, "not found: ends before LSN 0/1100000", NULL},
+	{"... with the last there is", "a", LSN(0x1100001), NULL, "3", "not found: the last record before it: --target-lsn 0/10", NULL},
+	{"LSN before every backup", "ac", LSN(0x700000), NULL, NULL, "not found: backup a", NULL},
+	{"a timeline that branched off before every backup", "abc", LATEST, NULL, "4", "not found: on timeline 4", NULL},
+	{"no backup at all", "", LATEST, NULL, NULL, "not found: there is no backup", NULL},
+	{"a named backup that ends behind the target", "ac", LSN(0x900000), "c", NULL, "not found: backup c ends at", NULL},
+	{"a named backup on another timeline", "ab", LATEST, "b", "3", "not found: does not lie on timeline 3", NULL},
+	{"a named backup that is not there", "ac", LATEST, "x", NULL, "config: there is no backup x", NULL},
+	{"a named backup that cannot be read", "a!c", LATEST, "c", NULL, "corrupt: it is damaged", NULL},
+	{"a timeline that is not there", "ac", LATEST, NULL, "9", "config: no history file", NULL},
+	{"a timeline that is no number", "ac", LATEST, NULL, "2x", "config: is no timeline", NULL},
+	{"timeline 0", "ac", LATEST, NULL, "0", "config: is no timeline", NULL},
+
+	/* from here on timeline 7 has a damaged history */
+	{NULL, "", LATEST, NULL, NULL, "", NULL},
+	{"a timeline whose history is damaged", "ac", LATEST, NULL, "7", "corrupt: 00000007.history", NULL},
+	{"the latest, when a history is damaged", "ac", LATEST, NULL, NULL, "corrupt: --target-timeline", NULL},
+	{"another timeline than the damaged one", "ac", LATEST, NULL, "3", "c 3 12-16: 3016|0", NULL},
 };
 
-static void
-test_plan(size_t i)
+static bool
+has_remark(const struct sw_plan *plan, const char *text)
 {
-	struct sw_plan_request request = {
-		.goal = plans[i].goal,
-		.backup = plans[i].backup,
-		.timeline = plans[i].timeline,
-		.action = "pause",
-	};
+	for (size_t i = 0; i < plan->remark_count; i++)
+		if (strstr(plan->remarks[i], text) != NULL)
+			return true;
+	return false;
+}
+
+static void
+judge_plan(const struct plan_case *c, sw_rc rc, const struct sw_plan *plan, const struct sw_error *err)
+{
+	const char *colon = strchr(c->want, ':'), *bar = strchr(c->want, '|');
+	char got[100];
+
+	if (bar == NULL) {
+		bool kind = strncmp(sw_rc_name(rc), c->want, (size_t)(colon - c->want)) == 0;
+
+		if (!tap_ok(rc != SW_OK && kind && (strstr(err->text, colon + 2) != NULL || strstr(err->hint, colon + 2) != NULL),
+			"%s", c->name))
+			tap_note("%s: %s -- %s", sw_rc_name(rc), err->text, err->hint);
+		return;
+	}
+	snprintf(got, sizeof(got), "%s %u %llu-%llu: %llu|%llu", plan->backup.label, plan->timeline,
+		(unsigned long long)plan->first_segment, (unsigned long long)plan->last_segment,
+		(unsigned long long)plan->stop.before.xid, (unsigned long long)plan->stop.after.xid);
+	if (!tap_is(rc == SW_OK ? got : err->text, c->want, "%s", c->name))
+		tap_note("%s", err->hint);
+	if (c->remark != NULL && !tap_ok(has_remark(plan, c->remark), "... and says it"))
+		for (size_t i = 0; i < plan->remark_count; i++)
+			tap_note("%s", plan->remarks[i]);
+	tap_ok(plan->segment_count == plan->last_segment - plan->first_segment + 1 && plan->wal_stored > plan->segment_count * 1000 &&
+		plan->exact, "... with its segments");
+}
+
+static void
+test_plan(const struct plan_case *c)
+{
+	struct sw_plan_request request = {.goal = c->goal, .backup = c->backup, .timeline = c->timeline, .action = "pause"};
 	struct sw_inventory inventory = {0};
 	struct sw_error err = SW_ERROR_INIT;
-	const char *colon = strchr(plans[i].want, ':');
-	struct sw_plan plan;
-	char got[64];
+	struct sw_wal_name name = {.kind = SW_WAL_HISTORY, .timeline = 6};
+	char object[SW_STORE_NAME_MAX];
+	const char *names[] = {sw_repository_wal_name(&r.repo, &name, object)};
+	struct sw_plan plan = {0};
 	sw_rc rc;
 
-	fill_inventory(&inventory, plans[i].backups);
-	rc = sw_inventory_read_histories(&repo, &inventory, &err);
+	fill_inventory(&inventory, c->backups);
+	/* timeline 6 is there for d alone: the others' stories end before it */
+	if (strchr(c->backups, 'd') != NULL)
+		put_history(6, "");
+	else
+		sw_store_delete(r.store, names, 1, &err);
+	rc = sw_inventory_read_histories(&r.repo, &inventory, &err);
 	if (rc == SW_OK)
-		rc = sw_plan_make(&repo, &inventory, &request, &plan, &err);
-	if (colon != NULL) {
-		bool kind = strncmp(sw_rc_name(rc), plans[i].want, (size_t)(colon - plans[i].want)) == 0;
-
-		if (!tap_ok(rc != SW_OK && kind && (strstr(err.text, colon + 2) != NULL ||
-			strstr(err.hint, colon + 2) != NULL), "%s", plans[i].name))
-			tap_note("%s: %s -- %s", sw_rc_name(rc), err.text, err.hint);
-	} else {
-		snprintf(got, sizeof(got), "%s %u %llu-%llu", plan.backup.label, plan.timeline,
-			(unsigned long long)plan.first_segment, (unsigned long long)plan.last_segment);
-		tap_is(rc == SW_OK ? got : err.text, plans[i].want, "%s", plans[i].name);
-		if (plans[i].goal.kind == SW_GOAL_XID)
-			tap_ok(plan.remark_count > 0 && strstr(plan.remarks[plan.remark_count - 1], "--backup") != NULL,
-				"... with the way to another");
-		if (strstr(plans[i].name, "is a warning") != NULL)
-			tap_ok(plan.remark_count > 0 && strstr(plan.remarks[plan.remark_count - 1],
-				"00000001000000000000000C") != NULL, "... that names it");
-	}
+		rc = sw_plan_make(&r.repo, &inventory, &request, &plan, &err);
+	judge_plan(c, rc, &plan, &err);
 	sw_plan_release(&plan);
 	sw_inventory_release(&inventory);
+}
+
+/* --- paths ------------------------------------------------------------------------------ */
+
+static void
+test_paths(void)
+{
+	static const struct {
+		const char *name, *history;
+		uint32_t timeline;
+		uint64_t first;
+		const char *want; /* spans, then "limit" and holes */
+	} cases[] = {
+		{"one timeline to its hole", NULL, 1, 9, "1:9-11 hole 1:12-13 end 20"},
+		{"behind the hole", NULL, 1, 14, "1:14-20 end 20"},
+		{"over two forks", "1\t0/A80000\tx\n2\t0/E80000\tx\n", 3, 9, "1:9-9 2:10-13 3:14-16 end 16"},
+		{"a fork on a border", "1\t0/A00000\tx\n", 2, 9, "1:9-9 2:10-18 end 18"},
+		{"a fork on a border, the child's first segment is not there", "1\t0/900000\tx\n", 2, 8, "1:8-8 hole 2:9-9 end 18"},
+		{"the child has nothing: the parent's segment is read", "1\t0/F80000\tx\n", 9, 14, "1:14-15 limit F80000 end 15"},
+		{"the child's first segment is not there, its next one is", "1\t0/980000\tx\n", 2, 8, "1:8-9 limit 980000 hole 2:9-9 end 18"},
+		{"an empty timeline between", "1\t0/F80000\tx\n2\t0/A80000\tx\n", 3, 9, "1:9-10 limit A80000 hole 3:10-13 end 16"},
+		{"nothing at all", NULL, 1, 30, "end 0"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sw_timeline_history history = {0};
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_lines lines;
+		struct sw_path path;
+		SW_AUTO_BUF got;
+
+		sw_buf_init(&got, 1000);
+		sw_lines_init(&lines, &r.repo);
+		sw_timeline_history_parse(cases[i].timeline, cases[i].history, cases[i].history == NULL ? 0 : strlen(cases[i].history),
+			&history, &err);
+		sw_path_make(&lines, &history, cases[i].first, &path, &err);
+		for (size_t k = 0; k < path.span_count; k++)
+			sw_buf_printf(&got, &err, "%u:%llu-%llu ", path.spans[k].timeline, (unsigned long long)path.spans[k].first,
+				(unsigned long long)path.spans[k].last);
+		if (path.limit != 0)
+			sw_buf_printf(&got, &err, "limit %" PRIX64 " ", path.limit);
+		for (size_t k = 0; k < path.hole_count; k++)
+			sw_buf_printf(&got, &err, "hole %u:%llu-%llu ", path.holes[k].timeline, (unsigned long long)path.holes[k].first,
+				(unsigned long long)path.holes[k].last);
+		sw_buf_printf(&got, &err, "end %llu", (unsigned long long)path.end);
+		tap_is((char *)got.data, cases[i].want, "path: %s", cases[i].name);
+		sw_path_release(&path);
+		sw_lines_release(&lines);
+		sw_timeline_history_release(&history);
+	}
 }
 
 static void
@@ -403,26 +579,55 @@ test_inventory(void)
 	SW_AUTO_BUF got;
 
 	sw_buf_init(&got, 1024);
-	sw_inventory_read_wal(&repo, 0, 0, &inventory, &err);
+	sw_inventory_read_wal(&r.repo, 0, 0, &inventory, &err);
 	for (size_t i = 0; i < inventory.range_count; i++)
 		sw_buf_printf(&got, &err, "%u:%llu-%llu ", inventory.ranges[i].timeline,
 			(unsigned long long)inventory.ranges[i].first, (unsigned long long)inventory.ranges[i].last);
 	for (size_t i = 0; i < inventory.history_count; i++)
 		sw_buf_printf(&got, &err, "h%u ", inventory.histories[i]);
-	tap_is((char *)got.data, "1:1-11 1:14-20 2:10-18 3:14-16 4:5-8 h2 h3 h4 ", "all WAL is listed as ranges");
+	tap_is((char *)got.data, "1:1-11 1:14-20 2:10-18 3:14-16 4:5-8 6:21-21 h2 h3 h4 ", "all WAL is listed as ranges");
 	sw_inventory_release(&inventory);
-	sw_inventory_read_histories(&repo, &inventory, &err);
+	sw_inventory_read_histories(&r.repo, &inventory, &err);
 	tap_is_int((long long)inventory.history_count, 3, "histories are found without listing segments");
 	sw_inventory_release(&inventory);
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+/* --- what restores took -------------------------------------------------------------------- */
+
+static void
+put_measure(const char *name, const char *text)
 {
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
+	struct sw_store_body body = sw_store_body_mem(text, strlen(text));
+	struct sw_error err = SW_ERROR_INIT;
+	char object[SW_STORE_NAME_MAX];
+
+	sw_repository_name(&r.repo, object, "restore/%s", name);
+	if (sw_store_put(r.store, object, &body, &err) != SW_OK)
+		tap_note("%s", err.text);
+}
+
+static void
+test_measures(void)
+{
+	struct sw_measure measure = {.label = "a", .bytes = 100 * MB, .elapsed_ms = 2000, .workers = 2, .finished_us = NOON};
+	struct sw_measure_estimate e = {.restores = 9};
+	struct sw_error err = SW_ERROR_INIT;
+
+	tap_ok(sw_measure_read(&r.repo, &e, &err) == SW_OK && e.restores == 0, "nothing was measured yet");
+	put_measure("20261101T000000Z-00000001.json", "{\"seawall\": \"restore\", \"version\": 1, \"host\": \"elsewhere\", "
+		"\"bytes\": 104857600, \"elapsed_ms\": 1000}");
+	put_measure("20261101T000000Z-00000002.json", "{\"seawall\": \"restore\", \"version\": 1, \"bytes\": -5}");
+	put_measure("20261101T000000Z-00000003.json", "nothing");
+	put_measure("20200101T000000Z-00000001.json", "{\"seawall\": \"restore\", \"version\": 1, \"host\": \"elsewhere\", "
+		"\"bytes\": 104857600, \"elapsed_ms\": 900000}");
+	tap_ok(sw_measure_read(&r.repo, &e, &err) == SW_OK && e.restores == 1 && !e.same_host &&
+		(int)e.bytes_per_s == 100 * MB, "other hosts' count, what is damaged or very old does not");
+	tap_is_int(sw_measure_put(&r.repo, &measure, &err), SW_OK, "a restore is noted");
+	tap_ok(sw_measure_read(&r.repo, &e, &err) == SW_OK && e.restores == 1 && e.same_host && (int)e.bytes_per_s == 50 * MB,
+		"this host's own count first");
+	measure.bytes = 100;
+	sw_measure_put(&r.repo, &measure, &err);
+	tap_ok(sw_measure_read(&r.repo, &e, &err) == SW_OK && e.restores == 1, "a few bytes tell no rate");
 }
 
 int
@@ -432,17 +637,19 @@ main(void)
 	test_goals();
 	test_settings();
 	test_words();
-	if (mkdtemp(dir) == NULL || !make_repository())
+	if (!wal_repo_make(&r))
 		return tap_done();
-	sw_clock_set(NOON + 3600 * SECOND);
+	make_wal();
+	sw_clock_set(NOON + 100 * 60 * SECOND);
 	test_inventory();
+	test_paths();
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		if (plans[i].name != NULL)
-			test_plan(i);
+			test_plan(&plans[i]);
 		else
-			put_history(5, "no history\n");
+			wal_repo_history(&r, 7, "no history\n");
 	}
-	sw_store_free(store);
-	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	test_measures();
+	wal_repo_release(&r);
 	return tap_done();
 }

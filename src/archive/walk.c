@@ -256,6 +256,7 @@ tell(const struct walk *w, sw_rc rc, const struct sw_error *err, struct sw_walk_
 	*ret_result = (struct sw_walk_result){.segments = w->segments, .valid_to = result->valid_to};
 	if (w->enough)
 		return;
+	ret_result->unknown = rc == SW_OK && result->verdict == SW_WAL_UNKNOWN;
 	snprintf(ret_result->reason, sizeof(ret_result->reason), "%.255s", rc != SW_OK ? err->text : result->reason);
 }
 

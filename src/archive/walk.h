@@ -5,6 +5,7 @@
 #ifndef SW_ARCHIVE_WALK_H
 #define SW_ARCHIVE_WALK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "archive/repository.h"
@@ -29,7 +30,8 @@ typedef sw_rc (*sw_walk_fn)(void *ctx, const struct sw_wal_record *record, const
 struct sw_walk_result {
 	uint64_t segments; /* that were read, the last perhaps in part */
 	sw_lsn valid_to;   /* where the last record that is whole ends */
-	char reason[256];  /* why it ended before the spans did, "" if it did not: broken, ends early, missing */
+	bool unknown;      /* the WAL's format is */
+	char reason[256];  /* why it ended before the spans did, "" if it did not: broken, ends early, missing, unknown */
 };
 
 /*

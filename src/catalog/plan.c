@@ -1,24 +1,15 @@
 #include "catalog/plan.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/log.h"
+#include "catalog/planning.h"
 
-#define NAMED_HOLES 8 /* in one message */
-
-struct planning {
-	struct sw_repository *repo;
-	struct sw_inventory *inventory;
-	const struct sw_plan_request *request;
-	struct sw_plan *plan;
-};
+#define WORKERS 4
+#define WORKERS_FACTOR 4 /* threads that wait for the network rather than compute */
 
 void
 sw_plan_release(struct sw_plan *plan)
@@ -29,31 +20,6 @@ sw_plan_release(struct sw_plan *plan)
 	free(plan->remarks);
 	free(plan->spans);
 	*plan = (struct sw_plan){0};
-}
-
-static sw_rc remark(struct planning *p, struct sw_error *err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static sw_rc
-remark(struct planning *p, struct sw_error *err, const char *fmt, ...)
-{
-	char **more = realloc(p->plan->remarks, (p->plan->remark_count + 1) * sizeof(*more));
-	char *text = NULL;
-	va_list ap;
-	int len;
-
-	if (more != NULL)
-		p->plan->remarks = more;
-	va_start(ap, fmt);
-	len = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (more == NULL || len < 0) {
-		if (len >= 0)
-			free(text);
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	}
-	more[p->plan->remark_count++] = text;
-	return SW_OK;
 }
 
 /* --- timelines --------------------------------------------------------------------- */
@@ -67,20 +33,41 @@ holds(const struct sw_timeline_history *history, const struct sw_manifest_header
 	return entry != NULL && (entry->end == 0 || backup->stop <= entry->end);
 }
 
+/* A backup's own timeline, whose history may be missing. */
+static sw_rc
+own_history(struct sw_planning *p, const struct sw_manifest_header *backup,
+	const struct sw_timeline_history **ret_history, struct sw_error *err)
+{
+	sw_rc rc = sw_lines_history(&p->lines, backup->timeline, ret_history, err);
+
+	if (rc != SW_NOT_FOUND)
+		return rc;
+	if (p->bare.count == 0) {
+		rc = sw_planning_remark(p, err, "the history of timeline %u is not in the repository: PostgreSQL will not know "
+			"its ancestors", backup->timeline);
+		if (rc == SW_OK)
+			rc = sw_timeline_history_parse(backup->timeline, NULL, 0, &p->bare, err);
+		if (rc != SW_OK)
+			return rc;
+	} else if (p->bare.entries[0].timeline != backup->timeline) {
+		return SW_NOT_FOUND;
+	}
+	*ret_history = &p->bare;
+	return SW_OK;
+}
+
 /* The highest timeline that descends from the backup, its own at least. */
 static sw_rc
-latest_history(struct planning *p, const struct sw_manifest_header *backup,
-	struct sw_timeline_history *ret_history, struct sw_error *err)
+latest_history(struct sw_planning *p, const struct sw_manifest_header *backup,
+	const struct sw_timeline_history **ret_history, struct sw_error *err)
 {
 	const struct sw_inventory *inventory = p->inventory;
 	sw_rc rc;
 
 	for (size_t i = inventory->history_count; i-- > 0;) {
-		struct sw_timeline_history history;
-
 		if (inventory->histories[i] <= backup->timeline)
 			break;
-		rc = sw_inventory_history(p->repo, inventory->histories[i], &history, err);
+		rc = sw_lines_history(&p->lines, inventory->histories[i], ret_history, err);
 		/* to go on without it might silently leave out all that happened on that timeline */
 		if (rc == SW_CORRUPT || rc == SW_NOT_FOUND) {
 			err->rc = SW_CORRUPT;
@@ -89,22 +76,14 @@ latest_history(struct planning *p, const struct sw_manifest_header *backup,
 		}
 		if (rc != SW_OK)
 			return rc;
-		if (holds(&history, backup)) {
-			*ret_history = history;
+		if (holds(*ret_history, backup))
 			return SW_OK;
-		}
-		sw_timeline_history_release(&history);
 	}
-	rc = sw_inventory_history(p->repo, backup->timeline, ret_history, err);
-	if (rc != SW_NOT_FOUND)
-		return rc;
-	rc = remark(p, err, "the history of timeline %u is not in the repository: PostgreSQL will not know its "
-		"ancestors", backup->timeline);
-	return rc == SW_OK ? sw_timeline_history_parse(backup->timeline, NULL, 0, ret_history, err) : rc;
+	return own_history(p, backup, ret_history, err);
 }
 
 static sw_rc
-named_history(struct planning *p, const char *text, struct sw_timeline_history *ret_history,
+named_history(struct sw_planning *p, const char *text, const struct sw_timeline_history **ret_history,
 	struct sw_error *err)
 {
 	size_t len = strspn(text, "0123456789");
@@ -115,7 +94,7 @@ named_history(struct planning *p, const char *text, struct sw_timeline_history *
 		sw_fail(err, SW_CONFIG, "--target-timeline \"%s\" is no timeline", text);
 		return sw_hint(err, "give a number, current or latest");
 	}
-	rc = sw_inventory_history(p->repo, (uint32_t)timeline, ret_history, err);
+	rc = sw_lines_history(&p->lines, (uint32_t)timeline, ret_history, err);
 	if (rc != SW_NOT_FOUND)
 		return rc;
 	sw_fail(err, SW_CONFIG, "timeline %llu has no history file in %s", timeline,
@@ -125,66 +104,44 @@ named_history(struct planning *p, const char *text, struct sw_timeline_history *
 
 /* SW_NOT_FOUND: the backup does not lie on the timeline that was asked for. */
 static sw_rc
-find_history(struct planning *p, const struct sw_manifest_header *backup,
-	struct sw_timeline_history *ret_history, struct sw_error *err)
+find_history(struct sw_planning *p, const struct sw_manifest_header *backup,
+	const struct sw_timeline_history **ret_history, struct sw_error *err)
 {
 	const char *timeline = p->request->timeline;
-	struct sw_timeline_history history = {0};
-	char number[16];
 	sw_rc rc;
 
 	if (timeline == NULL || strcmp(timeline, "latest") == 0)
 		return latest_history(p, backup, ret_history, err);
-	snprintf(number, sizeof(number), "%u", backup->timeline);
-	rc = named_history(p, strcmp(timeline, "current") == 0 ? number : timeline, &history, err);
-	if (rc != SW_OK)
-		return rc;
-	if (!holds(&history, backup)) {
-		sw_timeline_history_release(&history);
-		return sw_fail(err, SW_NOT_FOUND, "backup %s (timeline %u) does not lie on timeline %s",
+	if (strcmp(timeline, "current") == 0)
+		return own_history(p, backup, ret_history, err);
+	rc = named_history(p, timeline, ret_history, err);
+	if (rc == SW_OK && !holds(*ret_history, backup))
+		rc = sw_fail(err, SW_NOT_FOUND, "backup %s (timeline %u) does not lie on timeline %s",
 			backup->label, backup->timeline, timeline);
-	}
-	*ret_history = history;
-	return SW_OK;
+	return rc;
 }
 
-/* --- the backup -------------------------------------------------------------------- */
-
-static bool
-ends_before_goal(const struct sw_goal *goal, const struct sw_manifest_header *backup)
-{
-	if (goal->kind == SW_GOAL_TIME)
-		return backup->finished_us < goal->time_us;
-	return goal->kind != SW_GOAL_LSN || backup->stop <= goal->lsn;
-}
-
-static const char *
-describe_end(const struct sw_manifest_header *backup, char buf[96])
-{
-	char time[SW_GOAL_TIME_LEN], lsn[SW_LSN_LEN];
-
-	snprintf(buf, 96, "%s (LSN %s)", sw_goal_time(backup->finished_us, time),
-		sw_lsn_format(backup->stop, lsn));
-	return buf;
-}
+/* --- candidates -------------------------------------------------------------------- */
 
 static sw_rc
-use_backup(struct planning *p, const struct sw_manifest_header *backup,
-	struct sw_timeline_history *history)
+add_candidate(struct sw_planning *p, const struct sw_manifest_header *backup,
+	const struct sw_timeline_history *history, struct sw_error *err)
 {
-	p->plan->backup = *backup;
-	p->plan->history = *history;
-	p->plan->timeline = history->entries[history->count - 1].timeline;
+	struct sw_candidate *more = realloc(p->candidates, (p->candidate_count + 1) * sizeof(*more));
+
+	if (more == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	p->candidates = more;
+	more[p->candidate_count++] = (struct sw_candidate){backup, history};
 	return SW_OK;
 }
 
 static sw_rc
-take_named_backup(struct planning *p, struct sw_error *err)
+add_named(struct sw_planning *p, struct sw_error *err)
 {
 	const struct sw_inventory *inventory = p->inventory;
+	const struct sw_timeline_history *history = NULL;
 	const struct sw_inventory_backup *found = NULL;
-	struct sw_timeline_history history;
-	char goal[SW_GOAL_TEXT_LEN], end[96];
 	sw_rc rc;
 
 	for (size_t i = 0; i < inventory->backup_count; i++)
@@ -197,381 +154,551 @@ take_named_backup(struct planning *p, struct sw_error *err)
 	}
 	if (found->reason != NULL)
 		return sw_fail(err, SW_CORRUPT, "backup %s cannot be read: %s", found->label, found->reason);
-	if (!ends_before_goal(&p->request->goal, &found->header)) {
-		sw_fail(err, SW_NOT_FOUND, "backup %s ends at %s, so recovery cannot go %s", found->label,
-			describe_end(&found->header, end), sw_goal_text(&p->request->goal, goal));
-		return sw_hint(err, "leave --backup out, and the newest that ends before the target is taken");
-	}
 	rc = find_history(p, &found->header, &history, err);
-	return rc == SW_OK ? use_backup(p, &found->header, &history) : rc;
+	return rc == SW_OK ? add_candidate(p, &found->header, history, err) : rc;
 }
 
+/* All that lie on the timeline, the newest first. */
 static sw_rc
-refuse(struct planning *p, const struct sw_manifest_header *earliest, struct sw_error *err)
+add_all(struct sw_planning *p, struct sw_error *err)
 {
 	const struct sw_inventory *inventory = p->inventory;
-	char goal[SW_GOAL_TEXT_LEN], end[96];
+	sw_rc rc = SW_OK;
 
-	if (inventory->backup_count == 0) {
-		sw_fail(err, SW_NOT_FOUND, "there is no backup of cluster \"%s\" in %s", p->repo->cluster,
-			sw_store_url(p->repo->store));
-		return sw_hint(err, "'seawall backup' makes one");
-	}
-	sw_fail(err, SW_NOT_FOUND, "no backup can be recovered %s%s%s",
-		sw_goal_text(&p->request->goal, goal), p->request->timeline == NULL ? "" : " on timeline ",
-		p->request->timeline == NULL ? "" : p->request->timeline);
-	if (earliest == NULL)
-		return sw_hint(err, "'seawall list' shows the backups and their timelines");
-	return sw_hint(err, "the earliest moment that can be reached is the end of backup %s, %s",
-		earliest->label, describe_end(earliest, end));
-}
-
-static sw_rc
-choose_backup(struct planning *p, struct sw_error *err)
-{
-	const struct sw_inventory *inventory = p->inventory;
-	const struct sw_manifest_header *earliest = NULL;
-
-	for (size_t i = inventory->backup_count; i-- > 0;) {
+	for (size_t i = inventory->backup_count; rc == SW_OK && i-- > 0;) {
 		const struct sw_inventory_backup *b = &inventory->backups[i];
-		struct sw_timeline_history history;
-		sw_rc rc;
+		const struct sw_timeline_history *history = NULL;
 
 		if (b->reason != NULL) {
-			rc = remark(p, err, "backup %s is passed over: %s", b->label, b->reason);
-			if (rc != SW_OK)
-				return rc;
+			rc = sw_planning_remark(p, err, "backup %s is passed over: %s", b->label, b->reason);
 			continue;
 		}
 		rc = find_history(p, &b->header, &history, err);
 		if (rc == SW_NOT_FOUND)
-			continue;
-		if (rc != SW_OK)
-			return rc;
-		if (ends_before_goal(&p->request->goal, &b->header))
-			return use_backup(p, &b->header, &history);
-		sw_timeline_history_release(&history);
-		earliest = &b->header;
+			rc = SW_OK;
+		else if (rc == SW_OK)
+			rc = add_candidate(p, &b->header, history, err);
 	}
-	return refuse(p, earliest, err);
-}
-
-static sw_rc
-explain_choice(struct planning *p, struct sw_error *err)
-{
-	const struct sw_goal *goal = &p->request->goal;
-	const struct sw_timeline_entry *own = sw_timeline_find(&p->plan->history, p->plan->backup.timeline);
-	char lsn[SW_LSN_LEN];
-	sw_rc rc = SW_OK;
-
-	if (p->request->timeline == NULL && own != NULL && own->end != 0 && goal->kind != SW_GOAL_IMMEDIATE)
-		rc = remark(p, err, "recovery follows timeline %u, which leads away from the backup's timeline %u at LSN "
-			"%s; --target-timeline current stays on %u", p->plan->timeline, own->timeline,
-			sw_lsn_format(own->end, lsn), own->timeline);
-	if (rc == SW_OK && p->request->backup == NULL && (goal->kind == SW_GOAL_XID || goal->kind == SW_GOAL_NAME))
-		rc = remark(p, err, "backup %s is the newest; where %s lies is known only when the WAL is read: if it "
-			"is older than the backup, choose an earlier one with --backup", p->plan->backup.label,
-			goal->kind == SW_GOAL_XID ? "the transaction" : "the restore point");
-	if (rc == SW_OK && goal->kind == SW_GOAL_TIME && goal->time_us > sw_clock_now_us())
-		rc = remark(p, err, "the target time is in the future: recovery will go to the end of the WAL and "
-			"then fail, because it cannot be reached yet");
-	if (rc == SW_OK && p->plan->backup.damaged_pages > 0)
-		rc = remark(p, err, "backup %s holds %" PRIu64 " pages whose checksums were wrong already when it "
-			"was taken", p->plan->backup.label, p->plan->backup.damaged_pages);
 	return rc;
 }
 
-/* --- the WAL ----------------------------------------------------------------------- */
+/* --- one backup -------------------------------------------------------------------- */
 
-/*
- * A segment is read from the newest timeline that has begun in it or before: the child's copy of the
- * segment in which it left its parent holds the parent's records too.
- */
-static sw_rc
-make_spans(struct planning *p, struct sw_error *err)
+void
+sw_planning_search(struct sw_planning *p, const struct sw_candidate *c, const struct sw_path *path, bool fresh,
+	struct sw_stop_search *ret_search)
 {
-	const struct sw_timeline_history *h = &p->plan->history;
+	unsigned workers = p->request->workers != 0 ? p->request->workers : WORKERS;
+
+	*ret_search = (struct sw_stop_search){
+		.repo = p->repo, .spans = path->spans, .span_count = path->span_count, .history = c->history,
+		.redo = c->backup->start, .consistent = c->backup->stop, .limit = path->limit, .goal = p->goal,
+		.fresh = fresh, .no_after = !fresh, .workers = workers * WORKERS_FACTOR,
+		.tick = p->request->tick, .tick_ctx = p->request->tick_ctx,
+	};
+}
+
+/* Where recovery from this backup would stop, as p->goal says. */
+static sw_rc
+evaluate(struct sw_planning *p, const struct sw_candidate *c, struct sw_error *err)
+{
+	struct sw_stop_search search;
 	uint64_t size = p->repo->reg.segment_size;
+	sw_rc rc;
 
-	p->plan->spans = calloc(h->count, sizeof(*p->plan->spans));
-	if (p->plan->spans == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	for (size_t i = 0; i < h->count; i++) {
-		struct sw_plan_span span = {
-			.timeline = h->entries[i].timeline,
-			.first = h->entries[i].begin / size,
-			.last = UINT64_MAX,
-		};
-		uint64_t start = p->plan->first_segment;
+	sw_path_release(&p->path);
+	p->chosen = c;
+	rc = sw_path_make(&p->lines, c->history, c->backup->start / size, &p->path, err);
+	if (rc != SW_OK)
+		return rc;
+	if (p->path.last + 1 < (c->backup->stop - 1) / size + 1)
+		return sw_planning_refuse_incomplete(p, err);
+	sw_planning_search(p, c, &p->path, true, &search);
+	return sw_stop_find(&search, &p->report, err);
+}
 
-		/* an empty ancestor begins and ends at one place, and leaves no segment to itself */
-		if (i + 1 < h->count && h->entries[i + 1].begin / size == 0)
+/* PostgreSQL ends with "requested recovery stop point is before consistent recovery point" otherwise. */
+static bool
+is_consistent(const struct sw_planning *p)
+{
+	const struct sw_stop *stop = &p->report.stop;
+	bool before = stop->kind == SW_STOP_BEFORE_END || stop->kind == SW_STOP_BEFORE_LSN;
+
+	return (before ? stop->lsn : stop->end) >= p->chosen->backup->stop;
+}
+
+static bool
+is_found(const struct sw_planning *p)
+{
+	return p->report.answer == SW_STOP_FOUND && is_consistent(p);
+}
+
+/* The WAL cannot be read: as far as names and clocks of the backups tell, this one will do. */
+static bool
+will_do(const struct sw_planning *p, const struct sw_candidate *c)
+{
+	if (p->report.answer != SW_STOP_NOT_KNOWN)
+		return false;
+	if (p->goal.kind == SW_GOAL_TIME)
+		return c->backup->finished_us < p->goal.time_us;
+	return p->goal.kind != SW_GOAL_LSN || c->backup->stop <= p->goal.lsn;
+}
+
+/* --- times behind the last commit ---------------------------------------------------------- */
+
+/* The timeline's archived WAL ends where another one left it. */
+static sw_rc
+find_fork(struct sw_planning *p, uint32_t *ret_child, sw_lsn *ret_lsn, struct sw_error *err)
+{
+	uint32_t timeline = p->chosen->history->entries[p->chosen->history->count - 1].timeline;
+
+	*ret_child = 0;
+	for (size_t i = 0; i < p->inventory->history_count; i++) {
+		const struct sw_timeline_history *history = NULL;
+		const struct sw_timeline_entry *entry;
+		sw_rc rc;
+
+		if (p->inventory->histories[i] <= timeline)
 			continue;
-		if (i + 1 < h->count)
-			span.last = h->entries[i + 1].begin / size - 1;
-		if (span.first < start)
-			span.first = start;
-		if (span.last != UINT64_MAX && span.last < span.first)
+		rc = sw_lines_history(&p->lines, p->inventory->histories[i], &history, err);
+		if (rc == SW_CORRUPT || rc == SW_NOT_FOUND)
 			continue;
-		p->plan->spans[p->plan->span_count++] = span;
+		if (rc != SW_OK)
+			return rc;
+		entry = sw_timeline_find(history, timeline);
+		if (entry == NULL || entry->end == entry->begin || entry->end < p->chosen->backup->stop ||
+			entry->end <= p->report.last.lsn)
+			continue;
+		*ret_child = p->inventory->histories[i];
+		*ret_lsn = entry->end;
 	}
 	return SW_OK;
 }
 
-static void
-add_hole(struct sw_plan *plan, uint32_t timeline, uint64_t first, uint64_t last)
-{
-	if (plan->hole_count < SW_PLAN_HOLES_MAX)
-		plan->holes[plan->hole_count++] = (struct sw_inventory_range){timeline, first, last};
-	plan->missing += last - first + 1;
-}
-
-/* Holes of one span up to its last segment, or `end` if that comes first. */
-static void
-find_holes(struct planning *p, const struct sw_plan_span *span, uint64_t end)
-{
-	uint64_t last = span->last < end ? span->last : end, next = span->first;
-
-	for (size_t i = 0; i < p->inventory->range_count && next <= last; i++) {
-		const struct sw_inventory_range *r = &p->inventory->ranges[i];
-
-		if (r->timeline != span->timeline || r->last < next)
-			continue;
-		if (r->first > last)
-			break;
-		if (r->first > next)
-			add_hole(p->plan, span->timeline, next, r->first - 1);
-		p->plan->segment_count += (r->last < last ? r->last : last) - (r->first > next ? r->first : next) + 1;
-		next = r->last + 1;
-	}
-	if (next <= last)
-		add_hole(p->plan, span->timeline, next, last);
-}
-
+/* Nothing ended behind the target: the last end before it says the same, and is there. */
 static sw_rc
-read_wal(struct planning *p, struct sw_error *err)
+settle_idle(struct sw_planning *p, struct sw_error *err)
 {
-	struct sw_plan *plan = p->plan;
-	sw_rc rc = SW_OK;
+	const struct sw_manifest_header *backup = p->chosen->backup;
+	struct sw_wal_moment last = p->report.last, sign = p->report.sign;
+	uint32_t child = 0;
+	sw_lsn fork = 0;
+	sw_rc rc;
 
-	for (size_t i = 0; rc == SW_OK && i < plan->span_count; i++)
-		rc = sw_inventory_read_wal(p->repo, plan->spans[i].timeline, plan->spans[i].first, p->inventory,
-			err);
-	for (size_t i = 0; i < p->inventory->range_count; i++)
-		for (size_t k = 0; k < plan->span_count; k++) {
-			const struct sw_inventory_range *r = &p->inventory->ranges[i];
-			const struct sw_plan_span *s = &plan->spans[k];
-			uint64_t last = r->last < s->last ? r->last : s->last;
-
-			if (r->timeline == s->timeline && last >= s->first && r->first <= s->last &&
-				last > plan->last_segment)
-				plan->last_segment = last;
-		}
+	p->plan->idle = sign.lsn != 0 && sign.time_us >= p->goal.time_us ? SW_PLAN_IDLE_PROVED : SW_PLAN_IDLE_ASSUMED;
+	if (p->plan->idle != SW_PLAN_IDLE_PROVED) {
+		if (p->path.hole_count > 0 || p->report.reason[0] != '\0')
+			return sw_planning_refuse_end(p, err);
+		rc = find_fork(p, &child, &fork, err);
+		if (rc != SW_OK)
+			return rc;
+		if (child != 0)
+			return sw_planning_refuse_forked(p, child, fork, err);
+	}
+	p->plan->last = last;
+	p->plan->sign = sign;
+	/* what ended while the backup was made is in it, and PostgreSQL does not stop there */
+	p->goal = last.lsn >= backup->stop ? (struct sw_goal){.kind = SW_GOAL_LSN, .lsn = last.lsn} :
+		(struct sw_goal){.kind = SW_GOAL_IMMEDIATE};
+	rc = evaluate(p, p->chosen, err);
+	if (rc == SW_OK && !is_found(p))
+		rc = sw_planning_refuse_end(p, err);
 	return rc;
 }
 
-static void
-name_holes(const struct sw_plan *plan, uint32_t segment_size, struct sw_buf *buf)
-{
-	struct sw_error full = SW_ERROR_INIT;
-
-	for (size_t i = 0; i < plan->hole_count && i < NAMED_HOLES; i++) {
-		const struct sw_inventory_range *hole = &plan->holes[i];
-		struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = hole->timeline,
-			.segment = hole->first};
-		char text[SW_WAL_NAME_MAX];
-
-		/* a list too long for a message ends early */
-		(void)sw_buf_printf(buf, &full, "%s%s", i > 0 ? ", " : "",
-			sw_wal_name_format(&name, segment_size, text));
-		name.segment = hole->last;
-		if (hole->last > hole->first)
-			(void)sw_buf_printf(buf, &full, " to %s", sw_wal_name_format(&name, segment_size, text));
-	}
-	if (plan->hole_count > NAMED_HOLES)
-		(void)sw_buf_printf(buf, &full, " and others");
-}
-
+/*
+ * The timeline that was asked for ends within a segment that only its child archived, whose copy holds the parent's
+ * records too: the child's history leads there as well.
+ */
 static sw_rc
-refuse_for_holes(struct planning *p, const char *why, struct sw_error *err)
+borrow_from_child(struct sw_planning *p, struct sw_error *err)
 {
-	uint64_t first = p->plan->holes[0].first, size = p->repo->reg.segment_size;
-	char goal[SW_GOAL_TEXT_LEN], lsn[SW_LSN_LEN];
-	SW_AUTO_BUF names;
-
-	sw_buf_init(&names, 700);
-	name_holes(p->plan, p->repo->reg.segment_size, &names);
-	sw_fail(err, SW_NOT_FOUND, "recovery cannot go %s: %s: %" PRIu64 " WAL segment%s missing in %s: %s",
-		sw_goal_text(&p->request->goal, goal), why, p->plan->missing,
-		p->plan->missing == 1 ? " is" : "s are", sw_store_url(p->repo->store), (char *)names.data);
-	if (first * size < p->plan->backup.stop)
-		return sw_hint(err, "archive them if the server still has them, or choose another --backup");
-	return sw_hint(err, "archive them if the server still has them; without them, backup %s can reach any target "
-		"before LSN %s", p->plan->backup.label, sw_lsn_format(first * size, lsn));
-}
-
-/* A backup that began behind the first hole, before the target time, puts the hole before the target. */
-static bool
-hole_is_before_time(const struct planning *p)
-{
-	sw_lsn hole = p->plan->holes[0].first * p->repo->reg.segment_size;
-
-	for (size_t i = 0; i < p->inventory->backup_count; i++) {
-		const struct sw_inventory_backup *b = &p->inventory->backups[i];
-
-		if (b->reason == NULL && b->header.start > hole && holds(&p->plan->history, &b->header) &&
-			b->header.started_us <= p->request->goal.time_us)
-			return true;
-	}
-	return false;
-}
-
-/* Up to here WAL must be there without a hole; UINT64_MAX: up to the end. */
-static uint64_t
-segment_of_goal(const struct planning *p)
-{
-	uint64_t size = p->repo->reg.segment_size, stop = (p->plan->backup.stop - 1) / size;
-
-	if (p->request->goal.kind == SW_GOAL_IMMEDIATE)
-		return stop;
-	if (p->request->goal.kind == SW_GOAL_LSN && p->request->goal.lsn / size > stop)
-		return p->request->goal.lsn / size;
-	return p->request->goal.kind == SW_GOAL_LSN ? stop : UINT64_MAX;
-}
-
-static sw_rc
-judge_holes(struct planning *p, struct sw_error *err)
-{
-	const struct sw_plan *plan = p->plan;
+	const struct sw_candidate *own = p->chosen;
+	struct sw_stop_report own_report = p->report;
 	uint64_t size = p->repo->reg.segment_size;
-	SW_AUTO_BUF names;
+	const struct sw_timeline_history *history = NULL;
+	struct sw_stop_search search;
+	uint32_t child;
+	sw_lsn fork = 0;
+	sw_rc rc = find_fork(p, &child, &fork, err);
 
-	sw_buf_init(&names, 700);
-	if (plan->hole_count == 0)
-		return SW_OK;
-	if (plan->holes[0].first <= (plan->backup.stop - 1) / size)
-		return refuse_for_holes(p, "the backup's own WAL is not complete", err);
-	if (p->request->goal.kind == SW_GOAL_LATEST || p->request->goal.kind == SW_GOAL_LSN)
-		return refuse_for_holes(p, "there is a hole before it", err);
-	if (p->request->goal.kind == SW_GOAL_TIME && hole_is_before_time(p))
-		return refuse_for_holes(p, "there is a hole before it", err);
-	name_holes(plan, p->repo->reg.segment_size, &names);
-	return remark(p, err, "%" PRIu64 " WAL segments are missing: %s. If the target lies behind them, recovery "
-		"will stop there with an error", plan->missing, (char *)names.data);
-}
-
-static sw_rc
-check_wal(struct planning *p, struct sw_error *err)
-{
-	struct sw_plan *plan = p->plan;
-	uint64_t size = p->repo->reg.segment_size, goal, end;
-	char text[SW_GOAL_TEXT_LEN], lsn[SW_LSN_LEN];
-	sw_rc rc;
-
-	plan->first_segment = plan->backup.start / size;
-	rc = make_spans(p, err);
-	if (rc == SW_OK)
-		rc = read_wal(p, err);
+	if (rc != SW_OK || child == 0 || p->path.hole_count > 0 || p->report.reason[0] != '\0' || (fork - 1) / size <= p->path.last)
+		return rc;
+	rc = sw_lines_history(&p->lines, child, &history, err);
 	if (rc != SW_OK)
 		return rc;
-	goal = segment_of_goal(p);
-	end = goal < plan->last_segment ? goal : plan->last_segment;
-	if (end < (plan->backup.stop - 1) / size)
-		end = (plan->backup.stop - 1) / size;
-	for (size_t i = 0; i < plan->span_count; i++)
-		find_holes(p, &plan->spans[i], end);
-	rc = judge_holes(p, err);
-	if (rc != SW_OK || p->request->goal.kind != SW_GOAL_LSN || goal <= plan->last_segment)
+	p->child = (struct sw_candidate){own->backup, history};
+	sw_path_release(&p->path);
+	rc = sw_path_make(&p->lines, history, own->backup->start / size, &p->path, err);
+	if (rc != SW_OK)
 		return rc;
-	sw_fail(err, SW_NOT_FOUND, "recovery cannot go %s: the WAL on timeline %u ends before LSN %s",
-		sw_goal_text(&p->request->goal, text), plan->timeline,
-		sw_lsn_format((plan->last_segment + 1) * size, lsn));
-	return sw_hint(err, "archive what the server still has (SELECT pg_switch_wal()), or name an earlier target");
+	sw_planning_search(p, &p->child, &p->path, true, &search);
+	search.limit = fork;
+	rc = sw_stop_find(&search, &p->report, err);
+	if (rc == SW_OK && p->report.answer == SW_STOP_FOUND) {
+		p->chosen = &p->child;
+		return sw_planning_remark(p, err, "timeline %u ends within a segment that is archived on timeline %u alone, whose "
+			"copy of the segment has the same records: PostgreSQL is told timeline %u",
+			own->history->entries[own->history->count - 1].timeline, child, child);
+	}
+	p->report = own_report;
+	sw_path_release(&p->path);
+	return rc == SW_OK ? sw_path_make(&p->lines, own->history, own->backup->start / size, &p->path, err) : rc;
+}
+
+/* --- goals ------------------------------------------------------------------------------ */
+
+/* latest, immediate: the newest backup. */
+static sw_rc
+choose_newest(struct sw_planning *p, struct sw_error *err)
+{
+	const struct sw_candidate *c = &p->candidates[0];
+	sw_rc rc = evaluate(p, c, err);
+
+	if (rc != SW_OK || will_do(p, c))
+		return rc;
+	if (p->goal.kind == SW_GOAL_LATEST && p->path.hole_count > 0)
+		return sw_planning_refuse_end(p, err);
+	return is_found(p) ? SW_OK : sw_planning_refuse_end(p, err);
+}
+
+/* With clocks that jump, a newer backup than its own times say may lie before the stop. */
+static sw_rc
+prefer_newer(struct sw_planning *p, struct sw_error *err)
+{
+	const struct sw_candidate *chosen = p->chosen;
+	sw_lsn lsn = p->report.stop.lsn;
+	sw_rc rc = SW_OK;
+
+	for (const struct sw_candidate *c = p->candidates; rc == SW_OK && c < chosen; c++) {
+		if (c->history != chosen->history || c->backup->stop > lsn)
+			continue;
+		rc = evaluate(p, c, err);
+		if (rc != SW_OK || is_found(p))
+			return rc;
+		return evaluate(p, chosen, err);
+	}
+	return rc;
+}
+
+/* time, LSN: the newest backup that is consistent before it. */
+static sw_rc
+choose_before(struct sw_planning *p, struct sw_error *err)
+{
+	const struct sw_candidate *inside = NULL;
+	struct sw_error incomplete = SW_ERROR_INIT;
+	sw_rc rc;
+
+	if (p->goal.kind == SW_GOAL_TIME && p->goal.time_us > sw_clock_now_us())
+		return sw_planning_refuse_future(p, err);
+	for (size_t i = 0; i < p->candidate_count; i++) {
+		const struct sw_candidate *c = &p->candidates[i];
+		bool begins_before = p->goal.kind == SW_GOAL_TIME ? c->backup->started_us <= p->goal.time_us :
+			c->backup->start <= p->goal.lsn;
+
+		if (!begins_before)
+			continue;
+		rc = evaluate(p, c, err);
+		/* an older one may reach a target that lies within this one */
+		if (rc == SW_NOT_FOUND) {
+			incomplete = *err;
+			continue;
+		}
+		if (rc != SW_OK)
+			return rc;
+		if (is_found(p))
+			return prefer_newer(p, err);
+		if (will_do(p, c))
+			return SW_OK;
+		if (p->report.answer == SW_STOP_NOT_REACHED && p->request->timeline != NULL) {
+			rc = borrow_from_child(p, err);
+			if (rc != SW_OK || is_found(p))
+				return rc;
+		}
+		if (p->report.answer == SW_STOP_NOT_REACHED)
+			return p->goal.kind == SW_GOAL_TIME ? settle_idle(p, err) : sw_planning_refuse_end(p, err);
+		inside = c;
+	}
+	if (inside != NULL || incomplete.rc == SW_OK)
+		return sw_planning_refuse_early(p, inside, err);
+	*err = incomplete;
+	return err->rc;
+}
+
+/* The newest candidate of the same line that is consistent before `stop`; `from` at least. */
+static const struct sw_candidate *
+newest_before(const struct sw_planning *p, const struct sw_candidate *from, sw_lsn stop)
+{
+	for (const struct sw_candidate *c = p->candidates; c < from; c++)
+		if (c->history == from->history && c->backup->stop <= stop)
+			return c;
+	return from;
+}
+
+/*
+ * The WAL of a candidate's line, from it to the next hole, has nothing that the line's other candidates do not show:
+ * an older one of the same line reaches it.
+ */
+static sw_rc
+is_covered(struct sw_planning *p, const struct sw_candidate *c, bool *ret_covered, struct sw_error *err)
+{
+	uint64_t size = p->repo->reg.segment_size;
+
+	*ret_covered = false;
+	for (const struct sw_candidate *older = c + 1; older < p->candidates + p->candidate_count; older++) {
+		sw_rc rc;
+
+		if (older->history != c->history || older->backup->start > c->backup->start)
+			continue;
+		sw_path_release(&p->path);
+		rc = sw_path_make(&p->lines, older->history, older->backup->start / size, &p->path, err);
+		if (rc != SW_OK)
+			return rc;
+		*ret_covered = p->path.last + 1 > c->backup->start / size;
+		return SW_OK;
+	}
+	return SW_OK;
+}
+
+static sw_rc
+take_found(struct sw_planning *p, const struct sw_candidate *oldest, sw_lsn stop, struct sw_error *err)
+{
+	sw_rc rc = evaluate(p, newest_before(p, oldest, stop), err);
+
+	if (rc != SW_OK || is_found(p) || will_do(p, p->chosen))
+		return rc;
+	return p->report.answer == SW_STOP_FOUND ? sw_planning_refuse_early(p, p->chosen, err) :
+		sw_planning_refuse_end(p, err);
+}
+
+/* Where the transaction ends, on any line, the newest first. */
+static sw_rc
+choose_xid(struct sw_planning *p, struct sw_error *err)
+{
+	struct sw_stop_report report = {0};
+
+	for (const struct sw_candidate *c = p->candidates; c < p->candidates + p->candidate_count; c++) {
+		struct sw_stop_search search;
+		bool covered;
+		sw_rc rc = is_covered(p, c, &covered, err);
+
+		if (rc != SW_OK)
+			return rc;
+		if (covered)
+			continue;
+		sw_path_release(&p->path);
+		rc = sw_path_make(&p->lines, c->history, c->backup->start / p->repo->reg.segment_size, &p->path, err);
+		if (rc != SW_OK)
+			return rc;
+		sw_planning_search(p, c, &p->path, false, &search);
+		rc = sw_stop_find(&search, &report, err);
+		if (rc != SW_OK)
+			return rc;
+		if (report.answer == SW_STOP_FOUND)
+			return take_found(p, c, report.stop.kind == SW_STOP_AFTER_END ? report.stop.end : report.stop.lsn, err);
+		if (report.answer == SW_STOP_NOT_KNOWN)
+			return take_found(p, c, UINT64_MAX, err);
+		if (p->report.valid_to == 0 || report.xid_max > p->report.xid_max)
+			p->report = report;
+	}
+	return sw_planning_refuse_xid(p, err);
+}
+
+/* The points that are not told already: lines share their ancestors. */
+static void
+add_points(struct sw_planning *p, const struct sw_candidate *c, const struct sw_stop_points *points)
+{
+	for (size_t i = 0; i < points->count && i < SW_STOP_POINTS_MAX; i++) {
+		struct sw_planning_point *all = p->points;
+		size_t k = 0;
+
+		while (k < p->point_count && (all[k].point.lsn != points->points[i].lsn || all[k].timeline != points->timelines[i]))
+			k++;
+		if (k < p->point_count || k == SW_STOP_POINTS_MAX)
+			continue;
+		/* none of the line's backups reaches it */
+		if (points->points[i].end < c->backup->stop) {
+			p->early = c;
+			continue;
+		}
+		all[p->point_count++] = (struct sw_planning_point){points->points[i], points->timelines[i], c};
+	}
+}
+
+static sw_rc
+choose_name(struct sw_planning *p, struct sw_error *err)
+{
+	for (const struct sw_candidate *c = p->candidates; c < p->candidates + p->candidate_count; c++) {
+		struct sw_stop_points points = {0};
+		struct sw_stop_search search;
+		bool covered;
+		sw_rc rc = is_covered(p, c, &covered, err);
+
+		if (rc != SW_OK)
+			return rc;
+		if (covered)
+			continue;
+		sw_path_release(&p->path);
+		rc = sw_path_make(&p->lines, c->history, c->backup->start / p->repo->reg.segment_size, &p->path, err);
+		if (rc != SW_OK)
+			return rc;
+		sw_planning_search(p, c, &p->path, false, &search);
+		rc = sw_stop_points(&search, &points, err);
+		if (rc != SW_OK)
+			return rc;
+		add_points(p, c, &points);
+		if (points.others[0][0] != '\0' && p->others[0][0] == '\0')
+			memcpy(p->others, points.others, sizeof(p->others));
+	}
+	if (p->point_count != 1)
+		return sw_planning_refuse_name(p, err);
+	return take_found(p, p->points[0].line, p->points[0].point.lsn, err);
+}
+
+static sw_rc
+choose(struct sw_planning *p, struct sw_error *err)
+{
+	if (p->candidate_count == 0)
+		return sw_planning_refuse_early(p, NULL, err);
+	switch (p->goal.kind) {
+	case SW_GOAL_LATEST:
+	case SW_GOAL_IMMEDIATE:
+		break;
+	case SW_GOAL_TIME:
+	case SW_GOAL_LSN:
+		return choose_before(p, err);
+	case SW_GOAL_XID:
+		return choose_xid(p, err);
+	case SW_GOAL_NAME:
+		return choose_name(p, err);
+	}
+	return choose_newest(p, err);
+}
+
+/* --- the plan --------------------------------------------------------------------------- */
+
+static sw_rc
+copy_history(const struct sw_timeline_history *history, struct sw_timeline_history *ret_history, struct sw_error *err)
+{
+	struct sw_timeline_entry *entries = calloc(history->count, sizeof(*entries));
+
+	if (entries == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	memcpy(entries, history->entries, history->count * sizeof(*entries));
+	*ret_history = (struct sw_timeline_history){entries, history->count};
+	return SW_OK;
+}
+
+/* The spans up to the record that decides; with a stop that is not known, all. */
+static void
+take_spans(struct sw_planning *p)
+{
+	struct sw_plan *plan = p->plan;
+	uint64_t size = p->repo->reg.segment_size, last = (plan->stop.end - 1) / size;
+	uint64_t own = (plan->backup.stop - 1) / size;
+
+	if (last < own)
+		last = own;
+	if (!plan->exact || plan->stop.kind == SW_STOP_END || last > p->path.last)
+		last = p->path.last;
+	plan->first_segment = p->path.first;
+	plan->last_segment = last;
+	plan->segment_count = last - p->path.first + 1;
+	plan->spans = p->path.spans;
+	p->path.spans = NULL;
+	for (size_t i = 0; i < p->path.span_count; i++) {
+		if (plan->spans[i].first > last)
+			break;
+		if (plan->spans[i].last > last)
+			plan->spans[i].last = last;
+		plan->span_count++;
+	}
+}
+
+struct sizes {
+	uint64_t last, sum;
+	uint32_t segment_size;
+};
+
+static sw_rc
+add_size(void *ctx, const char *name, const struct sw_store_info *info, struct sw_error *err)
+{
+	struct sizes *sizes = ctx;
+	struct sw_wal_name parsed;
+
+	(void)err;
+	if (!sw_repository_parse_wal_name(name, sizes->segment_size, &parsed) || parsed.kind != SW_WAL_SEGMENT)
+		return SW_OK;
+	if (parsed.segment > sizes->last)
+		return SW_CONFLICT;
+	sizes->sum += info->size;
+	return SW_OK;
+}
+
+static sw_rc
+sum_sizes(struct sw_planning *p, struct sw_error *err)
+{
+	struct sizes sizes = {.segment_size = p->repo->reg.segment_size};
+	sw_rc rc = SW_OK;
+
+	for (size_t i = 0; rc == SW_OK && i < p->plan->span_count; i++) {
+		const struct sw_walk_span *span = &p->plan->spans[i];
+		struct sw_wal_name before = {.kind = SW_WAL_SEGMENT, .timeline = span->timeline, .segment = span->first - 1};
+		char prefix[SW_STORE_NAME_MAX], after[SW_STORE_NAME_MAX];
+
+		sizes.last = span->last;
+		sw_repository_name(p->repo, prefix, "wal/%08X/", span->timeline);
+		rc = sw_store_list(p->repo->store, prefix, span->first == 0 ? NULL :
+			sw_repository_wal_name(p->repo, &before, after), add_size, &sizes, err);
+	}
+	p->plan->wal_stored = sizes.sum;
+	return rc;
+}
+
+static sw_rc
+finish(struct sw_planning *p, struct sw_error *err)
+{
+	struct sw_plan *plan = p->plan;
+	sw_rc rc = copy_history(p->chosen->history, &plan->history, err);
+
+	if (rc != SW_OK)
+		return rc;
+	plan->backup = *p->chosen->backup;
+	plan->timeline = plan->history.entries[plan->history.count - 1].timeline;
+	plan->exact = p->report.answer == SW_STOP_FOUND;
+	if (plan->exact)
+		plan->stop = p->report.stop;
+	else
+		plan->stop = (struct sw_stop){.goal = p->goal};
+	/* behind a hole there may be more */
+	if (plan->stop.after.lsn == 0 && p->path.hole_count > 0)
+		plan->stop.after_known = false;
+	plan->subtransaction = p->report.subtransaction;
+	plan->within = p->report.within;
+	plan->follow_latest = p->request->standby && p->goal.kind == SW_GOAL_LATEST && p->request->timeline == NULL;
+	take_spans(p);
+	rc = sum_sizes(p, err);
+	return rc == SW_OK ? sw_planning_explain(p, err) : rc;
 }
 
 sw_rc
-sw_plan_make(struct sw_repository *repo, struct sw_inventory *inventory,
+sw_plan_make(struct sw_repository *repo, const struct sw_inventory *inventory,
 	const struct sw_plan_request *request, struct sw_plan *ret_plan, struct sw_error *err)
 {
-	struct planning p = {.repo = repo, .inventory = inventory, .request = request, .plan = ret_plan};
+	struct sw_planning p = {.repo = repo, .inventory = inventory, .request = request, .goal = request->goal,
+		.plan = ret_plan};
 	sw_rc rc;
 
 	*ret_plan = (struct sw_plan){0};
-	rc = request->backup != NULL ? take_named_backup(&p, err) : choose_backup(&p, err);
+	sw_lines_init(&p.lines, repo);
+	rc = request->backup != NULL ? add_named(&p, err) : add_all(&p, err);
 	if (rc == SW_OK)
-		rc = explain_choice(&p, err);
+		rc = choose(&p, err);
 	if (rc == SW_OK)
-		rc = check_wal(&p, err);
-	if (rc == SW_OK)
-		ret_plan->follow_latest = request->standby && request->goal.kind == SW_GOAL_LATEST &&
-			request->timeline == NULL;
+		rc = finish(&p, err);
+	free(p.candidates);
+	sw_path_release(&p.path);
+	sw_timeline_history_release(&p.bare);
+	sw_lines_release(&p.lines);
 	return rc;
-}
-
-/* --- PostgreSQL's words ------------------------------------------------------------- */
-
-static void
-set(struct sw_plan_settings *s, const char *name, const char *value)
-{
-	s->items[s->count++] = (struct sw_conf_setting){name, value};
-}
-
-void
-sw_plan_settings(const struct sw_plan *plan, const struct sw_plan_request *request,
-	const char *restore_command, struct sw_plan_settings *ret_settings)
-{
-	static const char *const names[] = {
-		[SW_GOAL_IMMEDIATE] = "recovery_target", [SW_GOAL_TIME] = "recovery_target_time",
-		[SW_GOAL_XID] = "recovery_target_xid", [SW_GOAL_NAME] = "recovery_target_name",
-		[SW_GOAL_LSN] = "recovery_target_lsn",
-	};
-	const struct sw_goal *goal = &request->goal;
-	struct sw_plan_settings *s = ret_settings;
-
-	s->count = 0;
-	snprintf(s->timeline, sizeof(s->timeline), "%u", plan->timeline);
-	set(s, "restore_command", restore_command);
-	if (!request->standby) {
-		set(s, "primary_conninfo", "");
-		set(s, "primary_slot_name", "");
-		set(s, "archive_cleanup_command", "");
-		set(s, "recovery_end_command", "");
-		set(s, "recovery_min_apply_delay", "0");
-	}
-	set(s, "recovery_target_timeline", plan->follow_latest ? "latest" : s->timeline);
-	set(s, "recovery_target_inclusive", goal->exclusive ? "off" : "on");
-	set(s, "recovery_target_action", request->action);
-	for (int kind = SW_GOAL_IMMEDIATE; kind <= SW_GOAL_LSN; kind++)
-		if (kind != (int)goal->kind)
-			set(s, names[kind], "");
-	if (goal->kind == SW_GOAL_IMMEDIATE)
-		snprintf(s->value, sizeof(s->value), "immediate");
-	else if (goal->kind == SW_GOAL_TIME)
-		sw_goal_time(goal->time_us, s->value);
-	else if (goal->kind == SW_GOAL_XID)
-		snprintf(s->value, sizeof(s->value), "%u", goal->xid);
-	else if (goal->kind == SW_GOAL_NAME)
-		snprintf(s->value, sizeof(s->value), "%s", goal->name);
-	else if (goal->kind == SW_GOAL_LSN)
-		sw_lsn_format(goal->lsn, s->value);
-	if (goal->kind != SW_GOAL_LATEST)
-		set(s, names[goal->kind], s->value);
-}
-
-sw_rc
-sw_plan_quote_word(struct sw_buf *buf, const char *word, struct sw_error *err)
-{
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./:,@";
-	bool quote = word[0] == '\0' || word[strspn(word, safe)] != '\0';
-	sw_rc rc = quote ? sw_buf_append(buf, "'", 1, err) : SW_OK;
-
-	for (const char *p = word; rc == SW_OK && *p != '\0'; p++) {
-		if (*p == '\'')
-			rc = sw_buf_append(buf, "'\\''", 4, err);
-		else if (*p == '%')
-			rc = sw_buf_append(buf, "%%", 2, err);
-		else
-			rc = sw_buf_append(buf, p, 1, err);
-	}
-	return rc == SW_OK && quote ? sw_buf_append(buf, "'", 1, err) : rc;
 }

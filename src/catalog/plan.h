@@ -1,7 +1,9 @@
 /*
- * plan.h - which backup, timeline and WAL a restore needs, and what PostgreSQL must be told.
+ * plan.h - what a restore needs, exact to the record: backup, timelines, segments that are proved to be there, the
+ * record at which PostgreSQL will stop, and what it must be told.
  *
- * Made from listings: backups' headers, history files and names of segments.
+ * The WAL itself is asked: digests of segments, read from their objects and never from an index alone, and the records
+ * of those that decide.
  */
 #ifndef SW_CATALOG_PLAN_H
 #define SW_CATALOG_PLAN_H
@@ -10,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/walk.h"
 #include "base/error.h"
 #include "catalog/goal.h"
 #include "catalog/inventory.h"
+#include "catalog/stop.h"
 #include "pg/conf.h"
 #include "pg/timeline.h"
 
@@ -22,42 +26,51 @@ struct sw_plan_request {
 	const char *timeline; /* "current", "latest", a number, or NULL: latest */
 	const char *action;   /* pause, promote, shutdown */
 	bool standby;
+	unsigned workers;     /* that read WAL; 0: 4 */
+	void (*tick)(void *ctx, uint64_t done, uint64_t total); /* segments; may be NULL */
+	void *tick_ctx;
 };
 
-/* Segments first … last are to be read from this timeline. */
-struct sw_plan_span {
-	uint32_t timeline;
-	uint64_t first, last; /* last UINT64_MAX: as far as it goes; last < first: none */
+/* A time behind the last commit. */
+enum sw_plan_idle {
+	SW_PLAN_NOT_IDLE,
+	SW_PLAN_IDLE_PROVED,  /* the WAL goes on to the target, and nothing was committed */
+	SW_PLAN_IDLE_ASSUMED, /* the archive ends before the target */
 };
-
-#define SW_PLAN_HOLES_MAX 32 /* more are counted only */
 
 struct sw_plan {
 	struct sw_manifest_header backup;
 	uint32_t timeline;   /* to follow */
 	bool follow_latest;  /* a standby without a target follows whatever comes */
 	struct sw_timeline_history history; /* of that timeline */
-	struct sw_plan_span *spans; /* oldest first */
+	struct sw_walk_span *spans; /* what recovery reads up to the stop, oldest first; all of it is there */
 	size_t span_count;
-	uint64_t first_segment, last_segment; /* that are there; last is the end of what can be reached */
-	uint64_t segment_count;
-	struct sw_inventory_range holes[SW_PLAN_HOLES_MAX]; /* between the two */
-	size_t hole_count;
-	uint64_t missing;    /* segments in all holes */
+	uint64_t first_segment, last_segment, segment_count;
+	uint64_t wal_stored; /* bytes of their objects */
+	struct sw_stop stop;
+	bool exact;          /* false: WAL could not be read, and of `stop` only the goal holds; a remark says why */
+	enum sw_plan_idle idle;
+	struct sw_wal_moment last, sign; /* idle: the last commit or abort, and the latest time told behind it; lsn 0: none */
+	bool subtransaction; /* the goal's xid is one of stop.xid's */
+	sw_lsn within;       /* the goal's LSN is in the record that begins here; 0: it is not */
 	char **remarks;      /* what the user should know */
 	size_t remark_count;
 };
 
 /*
- * Plan.  inventory: with its backups and histories read; WAL is added to it.
+ * Plan.  inventory: with its backups and histories read; borrowed for the call.
  *
- * SW_OK; SW_NOT_FOUND: the answer is no, the error says why and names what can be reached;
+ * SW_OK; SW_NOT_FOUND: the answer is no, the error says why and its hint how to reach what is nearest;
  * SW_CONFIG: a label or timeline that is not there; SW_CORRUPT; what the store gives.
  * ret_plan: zeroed by this call, released by the caller in any case.
  */
-sw_rc sw_plan_make(struct sw_repository *repo, struct sw_inventory *inventory,
+sw_rc sw_plan_make(struct sw_repository *repo, const struct sw_inventory *inventory,
 	const struct sw_plan_request *request, struct sw_plan *ret_plan, struct sw_error *err);
 void sw_plan_release(struct sw_plan *plan);
+
+/* "before the commit of transaction 905, 2026-11-20 13:32:00.250000+00, at LSN 0/3000060": for people.  Returns buf. */
+#define SW_PLAN_TEXT_LEN 256
+char *sw_plan_stop_text(const struct sw_stop *stop, char buf[SW_PLAN_TEXT_LEN]);
 
 /*
  * The settings for postgresql.auto.conf, complete: every recovery_target that is not the one is set empty, and

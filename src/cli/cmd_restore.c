@@ -9,61 +9,21 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "catalog/plan.h"
 #include "cli/cli.h"
+#include "cli/plans.h"
 #include "cli/progress.h"
 #include "config/settings.h"
 
-#define SYSTEMS_MAX 64
 #define COMMAND_MAX 8192
 
-struct chosen {
-	struct sw_store *store;
-	struct sw_repository repo;
-	struct sw_inventory inventory;
-	struct sw_plan plan;
-};
-
-static void
-chosen_release(struct chosen *c)
-{
-	sw_plan_release(&c->plan);
-	sw_inventory_release(&c->inventory);
-	sw_store_free(c->store);
-	*c = (struct chosen){0};
-}
-
-/* --- what is asked for --------------------------------------------------------------- */
-
 static sw_rc
-read_request(const struct sw_config *config, struct sw_plan_request *request, struct sw_error *err)
+read_request(const struct sw_config *config, struct sw_plan_request *ret_request, struct sw_error *err)
 {
-	struct sw_goal_words words = {
-		.time = sw_config_string(config, SW_OPT_TARGET_TIME),
-		.xid = sw_config_string(config, SW_OPT_TARGET_XID),
-		.name = sw_config_string(config, SW_OPT_TARGET_NAME),
-		.lsn = sw_config_string(config, SW_OPT_TARGET_LSN),
-		.immediate = sw_config_bool(config, SW_OPT_TARGET_IMMEDIATE),
-		.exclusive = sw_config_bool(config, SW_OPT_TARGET_EXCLUSIVE),
-	};
-
-	*request = (struct sw_plan_request){
-		.backup = sw_config_string(config, SW_OPT_BACKUP),
-		.timeline = sw_config_string(config, SW_OPT_TARGET_TIMELINE),
-		.action = sw_config_string(config, SW_OPT_TARGET_ACTION),
-		.standby = sw_config_bool(config, SW_OPT_STANDBY),
-	};
 	if (sw_config_string(config, SW_OPT_PGDATA) == NULL) {
 		sw_fail(err, SW_CONFIG, "--pgdata is missing: the directory to restore into");
 		return sw_hint(err, "name an empty or new directory");
 	}
-	if (request->backup != NULL && !sw_label_ok(request->backup)) {
-		sw_fail(err, SW_CONFIG, "--backup \"%s\" is no label", request->backup);
-		return sw_hint(err, "'seawall list' shows the backups");
-	}
-	if (sw_config_need_repo(config, err) != SW_OK)
-		return err->rc;
-	return sw_goal_parse(&words, &request->goal, err);
+	return sw_plans_request(config, ret_request, err);
 }
 
 /* --- restore_command ------------------------------------------------------------------- */
@@ -135,81 +95,6 @@ make_command(const struct sw_config *config, struct sw_buf *buf, struct sw_error
 	return rc == SW_OK ? sw_buf_append(buf, " %f %p", 6, err) : rc;
 }
 
-/* --- repository and plan ----------------------------------------------------------------- */
-
-static bool
-has_backup(const struct sw_inventory *inventory, const char *label)
-{
-	for (size_t i = 0; i < inventory->backup_count; i++)
-		if (strcmp(inventory->backups[i].label, label) == 0)
-			return true;
-	return false;
-}
-
-/* The newest registration; with --backup the newest that has it. */
-static sw_rc
-open_system(const struct sw_config *config, const char *label, struct chosen *c, struct sw_error *err)
-{
-	SW_AUTO_FREE struct sw_registration *regs = calloc(SYSTEMS_MAX, sizeof(*regs));
-	const char *cluster = sw_config_cluster(config);
-	size_t count = 0;
-	sw_rc rc;
-
-	if (regs == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = sw_repository_list(c->store, cluster, regs, SYSTEMS_MAX, &count, err);
-	if (rc == SW_OK && count == 0) {
-		sw_fail(err, SW_CONFIG, "cluster \"%s\" is not registered in %s", cluster, sw_store_url(c->store));
-		return sw_hint(err, "name the cluster that was backed up with --cluster");
-	}
-	for (size_t i = count; rc == SW_OK && i-- > 0;) {
-		sw_inventory_release(&c->inventory);
-		rc = sw_repository_open(c->store, cluster, regs[i].system_identifier, &c->repo, err);
-		if (rc == SW_OK)
-			rc = sw_inventory_read_backups(&c->repo, &c->inventory, err);
-		if (rc != SW_OK || label == NULL || has_backup(&c->inventory, label))
-			break;
-	}
-	return rc;
-}
-
-static sw_rc
-plan_in(const struct sw_config *config, unsigned i, const struct sw_plan_request *request,
-	struct chosen *c, struct sw_error *err)
-{
-	sw_rc rc = sw_store_open(config, i, &c->store, err);
-
-	if (rc == SW_OK)
-		rc = open_system(config, request->backup, c, err);
-	/* only a plan may answer "no" */
-	if (rc == SW_NOT_FOUND)
-		return err->rc = SW_SYSTEM;
-	if (rc == SW_OK)
-		rc = sw_inventory_read_histories(&c->repo, &c->inventory, err);
-	return rc == SW_OK ? sw_plan_make(&c->repo, &c->inventory, request, &c->plan, err) : rc;
-}
-
-/* The first repository that can do it.  SW_NOT_FOUND: every one that answers says no. */
-static sw_rc
-make_plan(const struct sw_config *config, const struct sw_plan_request *request, struct chosen *c,
-	struct sw_error *err)
-{
-	unsigned count = sw_config_repo_count(config);
-	struct sw_error first = SW_ERROR_INIT;
-
-	for (unsigned i = 0; i < count; i++) {
-		if (plan_in(config, i, request, c, err) == SW_OK)
-			return SW_OK;
-		chosen_release(c);
-		if (first.rc == SW_OK || (first.rc == SW_NOT_FOUND && err->rc != SW_NOT_FOUND))
-			first = *err;
-		if (i + 1 < count)
-			sw_log(SW_LOG_WARNING, "%s; trying the next repository", err->text);
-	}
-	*err = first;
-	return first.rc;
-}
-
 /* --- the result ---------------------------------------------------------------------- */
 
 static const char *const note_kinds[] = {
@@ -218,16 +103,6 @@ static const char *const note_kinds[] = {
 	[SW_NOTE_OUTSIDE] = "outside",
 	[SW_NOTE_SETTING] = "setting",
 };
-
-/* Paths and settings come from the backup, and go to a terminal. */
-static void
-print_clean(const char *before, const char *text, const char *after)
-{
-	fputs(before, stdout);
-	for (; *text != '\0'; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-	fputs(after, stdout);
-}
 
 static void
 print_notes(const struct sw_restore_result *result, enum sw_restore_note_kind kind, const char *heading)
@@ -242,8 +117,8 @@ print_notes(const struct sw_restore_result *result, enum sw_restore_note_kind ki
 		if (first)
 			printf("\n%s\n", heading);
 		first = false;
-		print_clean("  ", note->what, kind == SW_NOTE_SETTING ? " = " : " -> ");
-		print_clean("", note->value, "\n");
+		sw_plans_print_clean("  ", note->what, kind == SW_NOTE_SETTING ? " = " : " -> ");
+		sw_plans_print_clean("", note->value, "\n");
 	}
 }
 
@@ -315,7 +190,7 @@ print_start(const struct sw_restore_result *result, const char *pgdata)
 
 		if (path != NULL) {
 			printf(" -c %s=%s/", files[i][0], pgdata);
-			print_clean("", path, "");
+			sw_plans_print_clean("", path, "");
 		}
 	}
 	printf("%s\"\n", pid_file);
@@ -326,8 +201,9 @@ print_what_happens(const struct sw_plan *plan, const struct sw_plan_request *req
 {
 	char goal[SW_GOAL_TEXT_LEN];
 
-	printf("PostgreSQL will replay WAL on timeline %u%s, %s", plan->timeline,
-		plan->follow_latest ? " and those that follow it" : "", sw_goal_text(&request->goal, goal));
+	printf("PostgreSQL will replay WAL on timeline %u%s, ", plan->timeline,
+		plan->follow_latest ? " and those that follow it" : "");
+	sw_plans_print_clean("", sw_goal_text(&request->goal, goal), "");
 	if (request->standby && request->goal.kind == SW_GOAL_LATEST)
 		printf(", and go on as a standby.\n");
 	else if (request->goal.kind == SW_GOAL_LATEST || strcmp(request->action, "promote") == 0)
@@ -341,7 +217,7 @@ print_what_happens(const struct sw_plan *plan, const struct sw_plan_request *req
 }
 
 static void
-print_text(const struct sw_config *config, const struct chosen *c, const struct sw_plan_request *request,
+print_text(const struct sw_config *config, const struct sw_plans *c, const struct sw_plan_request *request,
 	const struct sw_restore_result *result, int64_t elapsed_ms)
 {
 	const struct sw_manifest_header *h = &result->header;
@@ -356,6 +232,7 @@ print_text(const struct sw_config *config, const struct chosen *c, const struct 
 		printf("an unfinished restore was completed: %s were there already\n",
 			sw_progress_size(result->kept, kept));
 	print_what_happens(&c->plan, request);
+	sw_plans_print_stop(&c->plan);
 	print_notes(result, SW_NOTE_TABLESPACE, "Tablespaces were moved:");
 	print_notes(result, SW_NOTE_LINK, "These links lead out of the data directory, to the original's places:");
 	print_notes(result, SW_NOTE_SETTING, "Look at these settings before the start; they may name what belongs to "
@@ -366,30 +243,27 @@ print_text(const struct sw_config *config, const struct chosen *c, const struct 
 }
 
 static void
-print_json(const struct sw_config *config, const struct chosen *c, const struct sw_plan_request *request,
+print_json(const struct sw_config *config, const struct sw_plans *c, const struct sw_plan_request *request,
 	const struct sw_plan_settings *settings, const struct sw_restore_result *result, int64_t elapsed_ms)
 {
 	const struct sw_manifest_header *h = &result->header;
-	json_t *notes = json_array(), *remarks = json_array(), *set = json_object();
+	json_t *notes = json_array();
 	char stop[SW_LSN_LEN], finished[SW_CLOCK_ISO_LEN], goal[SW_GOAL_TEXT_LEN], id[24];
 	SW_AUTO_JSON *object = NULL;
 
 	for (size_t i = 0; i < result->note_count; i++)
 		json_array_append_new(notes, json_pack("{s:s, s:s, s:s}", "kind", note_kinds[result->notes[i].kind],
 			"what", result->notes[i].what, "value", result->notes[i].value));
-	for (size_t i = 0; i < c->plan.remark_count; i++)
-		json_array_append_new(remarks, json_string(c->plan.remarks[i]));
-	for (size_t i = 0; i < settings->count; i++)
-		json_object_set_new(set, settings->items[i].name, json_string(settings->items[i].value));
 	snprintf(id, sizeof(id), "%" PRIu64, h->system_identifier);
-	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:o}",
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}",
 		"cluster", c->repo.cluster, "system_identifier", id, "url", sw_store_url(c->store),
 		"label", h->label, "finished", sw_clock_iso(h->finished_us, finished),
 		"stop_lsn", sw_lsn_format(h->stop, stop), "pgdata", sw_config_string(config, SW_OPT_PGDATA),
 		"timeline", (json_int_t)c->plan.timeline, "target", sw_goal_text(&request->goal, goal),
 		"resumed", result->resumed, "size", (json_int_t)result->bytes, "kept", (json_int_t)result->kept,
 		"elapsed_ms", (json_int_t)elapsed_ms, "has_configuration", result->has_configuration,
-		"settings", set, "notes", notes, "remarks", remarks);
+		"settings", sw_plans_settings_json(settings), "notes", notes, "remarks", sw_plans_remarks_json(&c->plan),
+		"stop", sw_plans_stop_json(&c->plan));
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	printf("\n");
 }
@@ -397,7 +271,7 @@ print_json(const struct sw_config *config, const struct chosen *c, const struct 
 /* --- the verb ------------------------------------------------------------------------- */
 
 static void
-announce(const struct chosen *c, const struct sw_plan_request *request)
+announce(const struct sw_plans *c, const struct sw_plan_request *request)
 {
 	const struct sw_plan *plan = &c->plan;
 	char goal[SW_GOAL_TEXT_LEN], size[SW_PROGRESS_SIZE_LEN], finished[SW_GOAL_TIME_LEN];
@@ -406,8 +280,7 @@ announce(const struct chosen *c, const struct sw_plan_request *request)
 		request->backup != NULL ? "taking" : "chose", plan->backup.label,
 		sw_progress_size(plan->backup.size, size), sw_goal_time(plan->backup.finished_us, finished),
 		plan->backup.timeline, sw_store_url(c->store), sw_goal_text(&request->goal, goal), plan->timeline);
-	for (size_t i = 0; i < plan->remark_count; i++)
-		sw_log(SW_LOG_WARNING, "%s", plan->remarks[i]);
+	sw_plans_warn(c);
 	if (geteuid() == 0)
 		sw_log(SW_LOG_WARNING, "running as root: the files will be root's, and PostgreSQL does not start as root; "
 			"run it as the user that PostgreSQL runs as");
@@ -419,8 +292,22 @@ show_progress(void *ctx, uint64_t done, uint64_t total)
 	sw_progress_show(ctx, done, total);
 }
 
+/* For later estimates.  Who may only read restores all the same. */
+static void
+leave_measure(const struct sw_restore_job *job, const struct sw_restore_result *result, int64_t elapsed_ms)
+{
+	const struct sw_measure measure = {
+		.label = job->label, .bytes = result->bytes - result->kept, .elapsed_ms = elapsed_ms, .workers = job->workers,
+		.finished_us = sw_clock_now_us(),
+	};
+	struct sw_error ignored = SW_ERROR_INIT;
+
+	if (sw_measure_put(job->repo, &measure, &ignored) != SW_OK)
+		sw_log(SW_LOG_INFO, "what this restore took is not noted in the repository: %s", ignored.text);
+}
+
 static sw_rc
-execute(const struct sw_config *config, const struct chosen *c, const struct sw_plan_request *request,
+execute(const struct sw_config *config, const struct sw_plans *c, const struct sw_plan_request *request,
 	struct sw_error *err)
 {
 	struct sw_progress progress;
@@ -438,7 +325,7 @@ execute(const struct sw_config *config, const struct chosen *c, const struct sw_
 		.tick = show_progress,
 		.tick_ctx = &progress,
 	};
-	int64_t start = sw_clock_monotonic_ms();
+	int64_t start = sw_clock_monotonic_ms(), elapsed_ms;
 	SW_AUTO_BUF command;
 	sw_rc rc;
 
@@ -455,10 +342,12 @@ execute(const struct sw_config *config, const struct chosen *c, const struct sw_
 	sw_progress_end(&progress);
 	if (rc != SW_OK)
 		return rc;
+	elapsed_ms = sw_clock_monotonic_ms() - start;
+	leave_measure(&job, &result, elapsed_ms);
 	if (sw_config_bool(config, SW_OPT_JSON))
-		print_json(config, c, request, &settings, &result, sw_clock_monotonic_ms() - start);
+		print_json(config, c, request, &settings, &result, elapsed_ms);
 	else
-		print_text(config, c, request, &result, sw_clock_monotonic_ms() - start);
+		print_text(config, c, request, &result, elapsed_ms);
 	sw_restore_result_release(&result);
 	return SW_OK;
 }
@@ -466,14 +355,12 @@ execute(const struct sw_config *config, const struct chosen *c, const struct sw_
 sw_rc
 sw_cmd_restore(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
-	__attribute__((cleanup(chosen_release))) struct chosen c = {0};
-	struct sw_plan_request request;
-	sw_rc rc = read_request(config, &request, err);
+	__attribute__((cleanup(sw_plans_release))) struct sw_plans c = {0};
+	sw_rc rc = read_request(config, &c.request, err);
 
 	*ret_status = 0;
-	if (rc != SW_OK)
-		return rc;
-	rc = make_plan(config, &request, &c, err);
+	if (rc == SW_OK)
+		rc = sw_plans_make(config, &c, err);
 	if (rc == SW_NOT_FOUND) {
 		sw_cli_report(err);
 		*ret_status = 3;
@@ -481,6 +368,6 @@ sw_cmd_restore(const struct sw_config *config, int *ret_status, struct sw_error 
 	}
 	if (rc != SW_OK)
 		return rc;
-	announce(&c, &request);
-	return execute(config, &c, &request, err);
+	announce(&c, &c.request);
+	return execute(config, &c, &c.request, err);
 }

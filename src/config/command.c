@@ -176,6 +176,33 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 		.see_also = "seawall seawall-backup seawall-restore",
 	},
 	{
+		.command = SW_CMD_PLAN,
+		.verb = "plan",
+		.title = "seawall plan",
+		.page = "seawall-plan",
+		.synopsis = "",
+		.purpose = "say what a restore would do, exact to the record",
+		.paragraphs = PARAGRAPHS{
+			"Takes the targets that seawall restore takes, reads the archived WAL, and says: the backup, the "
+			"timelines, the WAL segments, each of which is proved to be there, and the very record at which "
+			"PostgreSQL will stop, with the last transaction that is recovered and the first that is not. "
+			"Nothing is restored and nothing is written.",
+			"A target that PostgreSQL would not reach is refused, with the nearest ones that can be reached as "
+			"options to paste. A time at which nothing was committed any more becomes the last commit before it; "
+			"a warning says whether the WAL proves that, or only ends there.",
+			"How long the restore takes is estimated from earlier ones, whose measures lie in the repository.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("The target can be reached."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "The target cannot be reached with what is in the repository."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"What would be lost, to the transaction?", "seawall plan --target-time='2026-11-20 14:31:00+01'"},
+			{"The moment before a transaction, for a program:",
+				"seawall plan --target-xid=4711 --target-exclusive --json | jq .stop"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-list seawall-restore",
+	},
+	{
 		.command = SW_CMD_RESTORE,
 		.verb = "restore",
 		.title = "seawall restore",

@@ -224,8 +224,9 @@ print_listed(const struct listed *l)
 	}
 	for (size_t i = 0; i < l->inventory.range_count; i++)
 		count += l->inventory.ranges[i].last - l->inventory.ranges[i].first + 1;
-	printf("%" PRIu64 " WAL segment%s, %s stored\n", count, count == 1 ? "" : "s",
-		sw_progress_size(l->inventory.wal_stored, size));
+	printf("%" PRIu64 " WAL segment%s, %s stored%s\n", count, count == 1 ? "" : "s",
+		sw_progress_size(l->inventory.wal_stored, size),
+		l->inventory.backup_count > 0 ? "; 'seawall targets' tells what can be recovered" : "");
 }
 
 /* --- the verb ---------------------------------------------------------------------- */

@@ -16,6 +16,7 @@ static const struct verb {
 	{SW_CMD_CHECK, sw_cmd_check},
 	{SW_CMD_BACKUP, sw_cmd_backup},
 	{SW_CMD_LIST, sw_cmd_list},
+	{SW_CMD_TARGETS, sw_cmd_targets},
 	{SW_CMD_RESTORE, sw_cmd_restore},
 	{SW_CMD_PLAN, sw_cmd_plan},
 	{SW_CMD_CONFIG, sw_cmd_config},

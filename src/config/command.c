@@ -166,14 +166,54 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 		.purpose = "list the backups in the repositories",
 		.paragraphs = PARAGRAPHS{
 			"Prints the cluster's backups, the oldest first: label, time, LSN range, size of the cluster, "
-			"size in the repository, duration and timeline.",
+			"size in the repository, duration and timeline; and the WAL that is there. seawall targets tells what "
+			"can be recovered with them.",
 			NULL},
 		.status = TEXTS{
 			STATUS_DONE("The list is complete, be it empty."), STATUS_FAILED, STATUS_USAGE, {NULL, NULL}},
 		.examples = TEXTS{
 			{"As JSON, for another program:", "seawall list --json"},
 			{NULL, NULL}},
-		.see_also = "seawall seawall-backup seawall-restore",
+		.see_also = "seawall seawall-backup seawall-restore seawall-targets",
+	},
+	{
+		.command = SW_CMD_TARGETS,
+		.verb = "targets",
+		.title = "seawall targets",
+		.page = "seawall-targets",
+		.synopsis = "",
+		.purpose = "tell what can be recovered, and up to when",
+		.paragraphs = PARAGRAPHS{
+			"For each timeline, the windows that can be recovered, with times, LSNs and backups: a window "
+			"begins where a backup ends, or where its timeline leaves another one's window, and goes on as "
+			"long as no WAL is missing or damaged. Between them the gaps, with their segments; then "
+			"the restore points, which backups cannot be used and why, and how far recovery can go now. All "
+			"times are UTC. On a terminal the timelines are drawn too.",
+			"If PostgreSQL answers, it is asked how far it is ahead of the archive, and what its archiver "
+			"failed with last. What is not archived is what would be lost with the server's machine.",
+			"What the WAL says is read from an index in the repository, which is made where it is missing, "
+			"if writing is allowed: the first run on a long archive takes longer.",
+			"The JSON document is a list of repositories (repo, url, cluster, systems). Each of the systems has "
+			"windows (timeline, begin_lsn, end_lsn, begin_time, end_time, last_transaction, commits, aborts, "
+			"first_backup, last_backup, open, closed_by), gaps (timeline, first, last, segments, missing, reason, "
+			"after_time, before_time), wal (what is there without a gap: timeline, first, last, segments, end_lsn, "
+			"begin_time, end_time), timelines (timeline, parent, lsn, time, problem), restore_points (name, timeline, "
+			"lsn, time, reachable, ambiguous), unusable_backups (backup, reason), latest (the window whose end is the "
+			"newest that can be reached, or null) and server (answered, note, or in_recovery, timeline, lsn, "
+			"archived_lsn, unarchived_bytes, unarchived_age_ms, archiver_failures, last_failed_wal, last_failed_time, "
+			"last_archived_time). What is not known is null.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("Something can be recovered."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "Nothing can be recovered: there is no backup whose WAL is whole."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"What can I get back?", "seawall targets"},
+			{"The restore points of an afternoon:",
+				"seawall targets --between=2026-11-20T12:00Z/2026-11-20T18:00Z --limit=0"},
+			{"How many bytes are not archived yet, for monitoring:",
+				"seawall targets --json | jq '.[0].systems[-1].server.unarchived_bytes'"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-check seawall-list seawall-restore",
 	},
 	{
 		.command = SW_CMD_PLAN,

@@ -43,6 +43,7 @@ enum sw_command {
 	SW_CMD_LIST = 1 << 5,
 	SW_CMD_RESTORE = 1 << 6,
 	SW_CMD_CONFIG = 1 << 7,
+	SW_CMD_TARGETS = 1 << 8,
 	SW_CMD_PLAN = 1 << 10,
 	SW_CMD_ALL = (1 << 20) - 1,
 	SW_CMD_ONLY = 1 << 20,    /* on the command line alone (--json, --help, targets) */

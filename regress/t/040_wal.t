@@ -6,6 +6,7 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(basename dirname);
 use lib dirname(abs_path(__FILE__)) . '/../lib';
+use JSON::PP;
 use SeawallTest;
 use Test::More;
 
@@ -487,5 +488,200 @@ sub check_version
 	return;
 }
 
+# --- digests ----------------------------------------------------------------------------------
+
+# Run in one transaction; its xid, 64 bits.
+sub act
+{
+	my ($pg, $sql, $end) = @_;
+	$end //= 'COMMIT';
+	return (split /\n/, $pg->sql("BEGIN; SELECT pg_current_xact_id();\n$sql;\n$end;"))[0];
+}
+
+sub files_of { my ($pg, $name) = @_; return split /\n/, $pg->sql("SELECT relfilenode FROM pg_class WHERE oid = '$name'::regclass
+	OR oid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass)
+	OR oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = '$name'::regclass
+		OR indrelid = (SELECT reltoastrelid FROM pg_class WHERE oid = '$name'::regclass)) ORDER BY 1") }
+
+sub digests
+{
+	my ($pg, $from) = @_;
+	my $last = $pg->sql('SELECT pg_walfile_name(pg_switch_wal())');
+	my @files = grep { basename($_) ge $from } segments($pg, $last);
+	my $r = run("$ENV{BUILDDIR}/regress/unit/t_wal_digest", 'list', 2 ** 20, $pg->sql('SELECT pg_current_xact_id()'), @files,
+		{ root => 1, timeout => 300 });
+	is($r->{status}, 0, 'the segments are digested') or diag $r->{err};
+	return map { JSON::PP->new->decode($_) } split /\n/, $r->{out};
+}
+
+# What the transaction did, over all stretches; undef: nothing is told.
+sub told
+{
+	my ($digests, @xids) = @_;
+	my %xid = map { $_ => 1 } @xids;
+	my %sum;
+	for my $act (grep { $xid{ $_->{xid} } } map { @{ $_->{acts} // [] } } @$digests)
+	{
+		push @{ $sum{$_} }, @{ $act->{$_} // [] } for qw(dropped dropped_oids touched created truncated databases tablespaces rows born subxids);
+		$sum{$_} += $act->{$_} // 0 for qw(class_updates class_deletes);
+		$sum{commits}++ if $act->{lsn};
+		$sum{prepared} ||= $act->{prepared};
+		$sum{parts}++;
+	}
+	return %sum ? \%sum : undef;
+}
+
+sub ids { my ($list, $at) = @_; return join ' ', sort { $a <=> $b } map { $_->[$at] } @$list }
+
+sub make_tables
+{
+	my ($pg) = @_;
+	for my $name (qw(gone emptied rewritten mistake half waiting kept logical given_up))
+	{
+		$pg->sql("CREATE TABLE $name (id int PRIMARY KEY, t text); INSERT INTO $name SELECT g, md5(g::text) FROM generate_series(1, 3000) g");
+	}
+	$pg->sql('CREATE TABLE long (id int, t text); INSERT INTO long SELECT g, repeat(md5(g::text), 5) FROM generate_series(1, 20000) g');
+	return map { $_ => { oid => $pg->sql("SELECT '$_'::regclass::oid"), files => join(' ', files_of($pg, $_)) } } qw(gone emptied rewritten waiting);
+}
+
+sub check_relations
+{
+	my ($pg, $table, $digests, $xid) = @_;
+	my $version = $pg->version;
+	my $drop = told($digests, $xid->{gone});
+	is(ids($drop->{dropped}, 2), $table->{gone}{files}, "$version: a dropped table's files");
+	cmp_ok($drop->{class_deletes}, '>=', 2, 'and its rows of pg_class');
+	is($drop->{commits}, 1, 'with its commit');
+	like(ids($drop->{dropped_oids}, 1), qr/\b$table->{gone}{oid}\b/, 'and its OID') if $version >= 15;
+	my $truncate = told($digests, $xid->{emptied});
+	is(ids($truncate->{dropped}, 2), $table->{emptied}{files}, 'a truncated table\'s files');
+	is($truncate->{class_deletes}, 0, 'whose rows of pg_class stay');
+	is(scalar @{ $truncate->{created} }, scalar @{ $truncate->{dropped} }, 'and as many new ones');
+	is(scalar @{ $truncate->{dropped_oids} }, 0, 'no OID goes');
+	like(ids($truncate->{touched}, 1), qr/\b$table->{emptied}{oid}\b/, 'the relation is named');
+	my ($full) = grep { ids($_->{dropped} // [], 2) eq $table->{rewritten}{files} } map { @{ $_->{acts} // [] } } @$digests;
+	ok($full, 'VACUUM FULL\'s old files');
+	ok((grep { $_->[6] eq "pg_temp_$table->{rewritten}{oid}" } @{ $full->{born} }), 'and what they were copied to');
+	like(ids($full->{touched}, 1), qr/\b$table->{rewritten}{oid}\b/, 'the relation is named');
+	return;
+}
+
+sub check_rows
+{
+	my ($pg, $digests, $xid) = @_;
+	my $version = $pg->version;
+	is(join(' ', map { @$_[3, 4] } @{ told($digests, $xid->{mistake})->{rows} }), '0 3000', "$version: DELETE without WHERE");
+	my $half = told($digests, $xid->{half});
+	is(join(' ', map { @$_[3, 4] } @{ $half->{rows} }), '1000 500', 'only what is not rolled back, in subtransactions');
+	cmp_ok(scalar @{ $half->{subxids} }, '>=', 1, 'which are told');
+	my $long = told($digests, $xid->{long});
+	my $sum = 0;
+	$sum += $_->[4] for @{ $long->{rows} };
+	is($sum, 20000, "$version: rows of a transaction over $long->{parts} stretches");
+	cmp_ok($long->{parts}, '>', 4, 'which are many');
+	is($long->{commits}, 1, 'with one commit');
+	ok((grep { my $d = $_; grep { $_->[0] == $xid->{long} && $_->[1] } @{ $d->{ends} // [] } } @$digests), 'which is among the ends');
+	for my $d (@$digests)
+	{
+		ok(!$d->{truncated}, 'nothing is missing') || diag $d->{start} if $d->{truncated};
+	}
+	return;
+}
+
+sub check_prepared
+{
+	my ($pg, $table, $digests, $xid) = @_;
+	my $waiting = told($digests, $xid->{waiting});
+	is(ids($waiting->{dropped}, 2), $table->{waiting}{files}, $pg->version . ': a prepared drop');
+	ok($waiting->{prepared}, 'is said to be one');
+	cmp_ok($waiting->{parts}, '>', 1, 'its begin is in an earlier segment');
+	cmp_ok($waiting->{class_deletes}, '>=', 2, 'where pg_class was changed');
+	is(told($digests, $xid->{aborted}), undef, 'what was rolled back is not told');
+	is(told($digests, $xid->{aborted_prepared})->{commits}, undef, 'a segment later it is an open one');
+	return;
+}
+
+sub check_databases
+{
+	my ($pg, $digests, $database, $space) = @_;
+	my $version = $pg->version;
+	my @acts = map { @{ $_->{acts} // [] } } @$digests;
+	while (my ($name, $oid) = each %$database)
+	{
+		my ($made) = grep { grep { $_->[6] eq $name } @{ $_->{born} // [] } } @acts;
+		is(join(' ', map { @$_[1, 5] } @{ $made->{born} }), "$oid D", "$version: database $name is made");
+		is($made->{created}, undef, 'and nothing is said of its files');
+		my ($drop) = grep { grep { $_->[0] == $oid } @{ $_->{databases} // [] } } @acts;
+		ok($drop && $drop->{lsn}, 'it is dropped');
+		my ($first) = grep { $_->{oid} == $oid } map { @{ $_->{invalidated} // [] } } @$digests;
+		is($first && $first->{name}, $name, 'before that it was made unusable');
+	}
+	my ($drop) = grep { grep { $_->[0] == $space } @{ $_->{tablespaces} // [] } } @acts;
+	ok($drop && $drop->{lsn}, 'a tablespace is dropped');
+	return;
+}
+
+sub check_digests
+{
+	my ($version) = @_;
+	my $logical = $version == 17;
+	my $pg = SeawallTest::Cluster->new(version => $version, name => "digest$version", segment_mb => 1,
+		conf => "max_prepared_transactions = 10\nwal_keep_size = 2GB\nautovacuum = off\n" . ($logical ? "wal_level = logical\n" : ''));
+	run_ok("$pg->{bin}/pg_resetwal", '-e', $epoch{$version}, $pg->pgdata) if $epoch{$version};
+	$pg->start;
+	my $place = path("digestspace$version");
+	mkdir $place or die "$place: $!";
+	as_user_owner($place);
+	my %table = make_tables($pg);
+	my $from = $pg->sql('SELECT pg_switch_wal(); SELECT pg_walfile_name(pg_current_wal_lsn())') =~ s/.*\n//r;
+	my %xid;
+	$xid{gone} = act($pg, 'DROP TABLE gone');
+	$xid{emptied} = act($pg, 'TRUNCATE emptied');
+	$pg->sql('VACUUM FULL rewritten');
+	$xid{mistake} = act($pg, 'DELETE FROM mistake');
+	$xid{half} = act($pg, 'SAVEPOINT a; DELETE FROM half WHERE id <= 500; RELEASE a; SAVEPOINT b; DELETE FROM half; ROLLBACK TO b;
+		UPDATE half SET t = t || 1 WHERE id > 2000');
+	$xid{waiting} = act($pg, 'DROP TABLE waiting', "PREPARE TRANSACTION 'w'");
+	$xid{aborted} = act($pg, 'DROP TABLE given_up; TRUNCATE kept; CREATE TABLE never (a int)', 'ROLLBACK');
+	$xid{aborted_prepared} = act($pg, 'DELETE FROM given_up; DROP TABLE kept', "PREPARE TRANSACTION 'a'");
+	$pg->sql('SELECT pg_switch_wal()');
+	$pg->sql("ROLLBACK PREPARED 'a'; COMMIT PREPARED 'w'; SELECT pg_create_restore_point('here')");
+	$pg->sql('CREATE TEMP TABLE of_session AS SELECT generate_series(1, 1000) AS g; CREATE INDEX of_session_i ON of_session (g); TRUNCATE of_session');
+	$xid{temporary} = act($pg, 'CREATE TEMP TABLE of_transaction (a int PRIMARY KEY, t text) ON COMMIT DROP');
+	$xid{logical} = act($pg, 'TRUNCATE logical');
+	my %database;
+	for my $strategy ($version >= 15 ? ('wal_log', 'file_copy') : (''))
+	{
+		my $name = "shop_$strategy";
+		$pg->sql("CREATE DATABASE $name TEMPLATE template0 " . ($strategy ? "STRATEGY $strategy" : ''));
+		$database{$name} = $pg->sql("SELECT oid FROM pg_database WHERE datname = '$name'");
+		$pg->sql("DROP DATABASE $name");
+	}
+	$pg->sql("CREATE TABLESPACE elsewhere LOCATION '$place'; CREATE DATABASE moving; ALTER DATABASE moving SET TABLESPACE elsewhere");
+	my $moving = $pg->sql("SELECT oid FROM pg_database WHERE datname = 'moving'");
+	$pg->sql('ALTER DATABASE moving SET TABLESPACE pg_default');
+	my $space = $pg->sql("SELECT oid FROM pg_tablespace WHERE spcname = 'elsewhere'");
+	$pg->sql('DROP TABLESPACE elsewhere');
+	$xid{long} = act($pg, 'DELETE FROM long');
+	my $logical_oid = $pg->sql("SELECT 'logical'::regclass::oid");
+	my @digests = digests($pg, $from);
+	check_relations($pg, \%table, \@digests, \%xid);
+	check_rows($pg, \@digests, \%xid);
+	check_prepared($pg, \%table, \@digests, \%xid);
+	check_databases($pg, \@digests, \%database, $space);
+	my $truncate = told(\@digests, $xid{logical});
+	is(ids($truncate->{truncated}, 1), $logical ? $logical_oid : '', "$version: TRUNCATE by name") or diag explain $truncate;
+	is(join(' ', map { $_->{name} } map { @{ $_->{points} // [] } } @digests), 'here', 'the restore point');
+	is(told(\@digests, $xid{temporary}), undef, 'a temporary table is not told');
+	my @acts = map { @{ $_->{acts} // [] } } @digests;
+	is((grep { $_->[6] =~ /of_session|never/ } map { @{ $_->{born} // [] } } @acts), 0, 'by no name');
+	is((grep { $_->[0] == $moving } map { @{ $_->{databases} // [] } } @acts), 0, 'a database that is moved is not dropped');
+	is((grep { !$_->{lsn} && $_->{dropped} } @acts), 0, 'no file goes without a commit');
+	is((grep { $_->{verdict} ne 'complete' } @digests), 0, 'all is complete');
+	$pg->stop;
+	return;
+}
+
+check_digests($_) for versions();
 check_version($_) for versions();
 done_testing();

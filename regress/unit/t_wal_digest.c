@@ -1,5 +1,6 @@
 /*
- * "list SEGMENT-SIZE NEXT-XID FILE...": the digest of each of these segments as JSON, a line each (040_wal.t).
+ * "list SEGMENT-SIZE NEXT-XID FILE...": the digest of each of these segments, which follow each other, and of the
+ * records between them, as JSON, a line each (040_wal.t).
  * Without arguments: unit tests.
  */
 #include "wal/digest.h"
@@ -63,6 +64,70 @@ again(const char *text, struct sw_error *err)
 }
 
 static sw_rc
+print_digest(const struct sw_wal_digest *digest, struct sw_error *err)
+{
+	char *text = json_text(digest, ROOM, true), *second = again(text, err);
+	sw_rc rc = SW_OK;
+
+	puts(text);
+	if (second == NULL || strcmp(text, second) != 0)
+		rc = sw_fail(err, SW_BUG, "what is read is not what was written: %s", err->text);
+	free(text);
+	free(second);
+	return rc;
+}
+
+/* The record that lies across the borders of segments. */
+static struct {
+	struct sw_wal_fragment head, tails[40];
+	size_t tail_count;
+	bool open;
+} between;
+
+static sw_rc
+print_between(const struct sw_wal_digest *d, uint64_t next_xid, struct sw_error *err)
+{
+	static const uint16_t magics[] = {0xD10D, 0xD110, 0xD113, 0xD116, 0xD118};
+	const struct sw_wal_fragment *tails[40];
+	struct sw_wal_joint joint = {.head = &between.head, .tails = tails, .tail_count = between.tail_count,
+		.segment_begin = d->start, .block_size = 8192, .format = sw_wal_format_find(magics[d->major - 14])};
+	struct sw_wal_record record;
+	struct sw_wal_digest digest;
+	SW_AUTO_BUF bytes;
+	sw_rc rc;
+
+	sw_buf_init(&bytes, 16384);
+	for (size_t i = 0; i < between.tail_count; i++)
+		tails[i] = &between.tails[i];
+	rc = sw_wal_fragment_join(&joint, &bytes, &record, err);
+	if (rc == SW_OK)
+		rc = sw_wal_digest_record(&record, 8192, next_xid, &digest, err);
+	if (rc != SW_OK)
+		return rc;
+	rc = print_digest(&digest, err);
+	sw_wal_digest_release(&digest);
+	return rc;
+}
+
+static sw_rc
+join(const struct sw_wal_digest *d, uint64_t next_xid, struct sw_error *err)
+{
+	sw_rc rc = SW_OK;
+
+	if (d->tail != NULL && between.open && between.tail_count < 40 && !d->tail_aborted) {
+		between.tails[between.tail_count++] = *d->tail;
+		if (d->tail->len < d->tail->whole_len)
+			return SW_OK;
+		rc = print_between(d, next_xid, err);
+	}
+	between.open = d->head != NULL;
+	between.tail_count = 0;
+	if (d->head != NULL)
+		between.head = *d->head;
+	return rc;
+}
+
+static sw_rc
 list_one(const char *path, uint32_t size, uint64_t next_xid, struct sw_error *err)
 {
 	const char *slash = strrchr(path, '/');
@@ -70,7 +135,6 @@ list_one(const char *path, uint32_t size, uint64_t next_xid, struct sw_error *er
 	struct sw_wal_digest digest;
 	struct sw_wal_name name;
 	SW_AUTO_BUF bytes;
-	char *text, *second;
 	sw_rc rc;
 
 	sw_buf_init(&bytes, 1);
@@ -83,13 +147,9 @@ list_one(const char *path, uint32_t size, uint64_t next_xid, struct sw_error *er
 		rc = digest_bytes(bytes.data, bytes.len, &params, &digest, err);
 	if (rc != SW_OK)
 		return rc;
-	text = json_text(&digest, ROOM, true);
-	puts(text);
-	second = again(text, err);
-	if (second == NULL || strcmp(text, second) != 0)
-		rc = sw_fail(err, SW_BUG, "what is read is not what was written: %s", err->text);
-	free(text);
-	free(second);
+	rc = print_digest(&digest, err);
+	if (rc == SW_OK)
+		rc = join(&digest, next_xid, err);
 	sw_wal_digest_release(&digest);
 	return rc;
 }
@@ -542,6 +602,157 @@ test_record(void)
 	finish(&d, "half a record");
 }
 
+/* --- room --------------------------------------------------------------------------------------- */
+
+static struct sw_wal_digest
+large_digest(void)
+{
+	begin(6);
+	for (uint32_t i = 0; i < 20; i++)
+		add_point("a restore point");
+	for (uint32_t i = 0; i < 900; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "a_relation_with_quite_a_long_name_%u", i);
+		add_file(1000 + i, 30000 + i);
+		add_class_row(1000 + i, 20000 + i, name, 'p');
+		add_deletes(1000 + i, 50000, i % 200);
+		add_end(1000 + i, (struct end){.dropped = i % 9 == 0 ? 40000 + i : 0, .dropped_count = i % 9 == 0});
+	}
+	return digest_of((size_t)6 * MB, UINT64_C(7) << 32);
+}
+
+/* How many items the key's lists have, in all acts. */
+static size_t
+count_of(const json_t *digest, const char *key)
+{
+	const json_t *act;
+	size_t count = 0, i;
+
+	json_array_foreach(json_object_get(digest, "acts"), i, act)
+		count += json_array_size(json_object_get(act, key));
+	return count;
+}
+
+static void
+test_room(void)
+{
+	static const struct {
+		size_t room, born, dropped, points;
+	} cases[] = {{(size_t)16 * MB, 900, 100, 20}, {250000, 900, 100, 20}, {150000, 0, 100, 20}, {65536, 0, 32, 20}, {4096, 0, 0, 8}};
+	struct sw_wal_digest d = large_digest();
+	size_t born = SIZE_MAX, ends = SIZE_MAX;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *json = sw_wal_digest_json(&d, cases[i].room, true);
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_wal_digest back;
+		size_t len = json_dumpb(json, NULL, 0, JSON_COMPACT);
+
+		tap_ok(len <= cases[i].room && (len < cases[i].room / 2) <= (i == 0 || i == 4), "%zu bytes in %zu", len, cases[i].room);
+		tap_ok(count_of(json, "born") >= cases[i].born && count_of(json, "born") <= born &&
+			count_of(json, "dropped") >= cases[i].dropped && json_array_size(json_object_get(json, "points")) >= cases[i].points,
+			"least needed goes first (%zu, %zu, %zu)", count_of(json, "born"), count_of(json, "dropped"),
+			json_array_size(json_object_get(json, "points")));
+		born = count_of(json, "born");
+		tap_ok(sw_wal_digest_parse(json, &back, &err) == SW_OK, "it can be read (%s)", err.text);
+		tap_ok(back.end_count <= ends && (back.end_count == 128 || back.ends_below <= (7ull << 32) + 1000 + back.end_count),
+			"up to where the ends are complete is told");
+		tap_ok(back.truncated == (d.truncated || i >= 2), "what is missing is told");
+		ends = back.end_count;
+		sw_wal_digest_release(&back);
+		json_decref(json);
+	}
+	finish(&d, "a large digest");
+}
+
+/* --- hostile JSON --------------------------------------------------------------------------------- */
+
+static void
+test_hostile(void)
+{
+	static const struct {
+		const char *key, *value; /* NULL: away with it */
+	} cases[] = {
+		{"verdict", NULL}, {"verdict", "\"perhaps\""}, {"verdict", "1"}, {"verdict", "\"unknown\""}, {"start", NULL},
+		{"start", "\"0\""}, {"start", "7"}, {"start", "\"FF/0\""}, {"valid_to", "\"0/1\""}, {"valid_to", "[]"}, {"broken_at", "\"0/500000\""},
+		{"reason", "1"}, {"major", "-1"}, {"major", "4294967296"}, {"major", "1.5"}, {"first", "\"0/1\""}, {"last", "\"0/500000\""},
+		{"records", "9007199254740992"}, {"xid_full", "1"}, {"xid_max", "\"1\""}, {"time_max", "\"yesterday\""},
+		{"first_end", "[1]"}, {"first_end", "{}"}, {"first_end", "[1,\"0/0\",\"2026-01-01T00:00:00.000000Z\"]"}, {"ends_below", "1"},
+		{"ends", "{}"}, {"ends", "[[]]"}, {"ends", "[[5,\"0/500028\",\"2026-01-01T00:00:00.000000Z\",true,[4294967296]]]"},
+		{"ends", "[[5,\"0/500028\",\"2026-01-01T00:00:00.000000Z\",true,7]]"},
+		{"ends", "[[5,\"0/500028\",\"2026-01-01T00:00:00.000000Z\",1]]"},
+		{"ends", "[[5,\"9/500028\",\"2026-01-01T00:00:00.000000Z\"]]"},
+		{"ends", "[[5,\"0/500028\",\"2026-01-01T00:00:00.000000Z\"],[4,\"0/500028\",\"2026-01-01T00:00:00.000000Z\"]]"},
+		{"points", "[{\"lsn\":\"0/500028\",\"end\":\"0/500028\",\"time\":\"2026-01-01T00:00:00.000000Z\",\"name\":\"a\"}]"},
+		{"points", "[{\"lsn\":\"0/500028\",\"end\":\"0/500080\",\"time\":\"2026-01-01T00:00:00.000000Z\"}]"},
+		{"points", "[{\"lsn\":\"0/500028\",\"end\":\"0/500080\",\"time\":\"2026-01-01T00:00:00.000000Z\",\"name\":"
+			"\"0123456789012345678901234567890123456789012345678901234567890123\"}]"},
+		{"checkpoints", "[7]"}, {"checkpoints", "[{\"lsn\":\"0/0\",\"timeline\":1,\"previous_timeline\":1,\"time\":\"2026-01-01T00:00:00Z\"}]"},
+		{"invalidated", "[{\"oid\":-1,\"lsn\":\"0/500028\"}]"}, {"acts", "7"}, {"acts", "[7]"}, {"acts", "[{}]"},
+		{"acts", "[{\"xid\":5,\"lsn\":\"0/500028\"}]"}, {"acts", "[{\"xid\":5,\"time\":\"2026-01-01T00:00:00Z\"}]"},
+		{"acts", "[{\"xid\":5,\"lsn\":\"0/400028\",\"time\":\"2026-01-01T00:00:00Z\"}]"},
+		{"acts", "[{\"xid\":5},{\"xid\":6,\"lsn\":\"0/500028\",\"time\":\"2026-01-01T00:00:00Z\"}]"},
+		{"acts", "[{\"xid\":5,\"dropped\":[[1,2]]}]"}, {"acts", "[{\"xid\":5,\"dropped\":[[1,2,-3]]}]"},
+		{"acts", "[{\"xid\":5,\"dropped\":{\"a\":1}}]"}, {"acts", "[{\"xid\":5,\"subxids\":[[]]}]"}, {"acts", "[{\"xid\":5,\"cut\":0}]"},
+		{"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"rr\",\"a\"]]}]"}, {"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"r\",null]]}]"},
+		{"acts", "[{\"xid\":5,\"rows\":[[1,2,3,4,5,6]]}]"}, {"acts", "[{\"xid\":5,\"databases\":[[1,2]]}]"},
+		{"tail", "{}"}, {"tail", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"\"}"},
+		{"tail", "{\"len\":2,\"whole_len\":1,\"crc\":1,\"bytes\":\"AAA=\"}"}, {"tail", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"!!!!\"}"},
+		{"head", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"AA==\"}"},
+	};
+	struct sw_wal_digest d;
+	char *text;
+
+	begin(1);
+	add_file(500, 16400);
+	add_end(500, (struct end){0});
+	d = digest_of(MB, 400);
+	text = json_text(&d, ROOM, true);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		json_t *json = json_loads(text, 0, NULL), *value = cases[i].value == NULL ? NULL : json_loads(cases[i].value, JSON_DECODE_ANY, NULL);
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_wal_digest back = {.records = 77};
+
+		if (value != NULL)
+			json_object_set_new(json, cases[i].key, value);
+		else
+			json_object_del(json, cases[i].key);
+		tap_ok((value != NULL || cases[i].value == NULL) && sw_wal_digest_parse(json, &back, &err) == SW_CORRUPT && back.records == 77 &&
+			err.text[0] != '\0', "%s: %s (%s)", cases[i].key, cases[i].value, err.text);
+		json_decref(json);
+	}
+	free(text);
+	finish(&d, "the same digest unspoilt");
+}
+
+/* Lists that are longer than any that is written. */
+static void
+test_long_lists(void)
+{
+	static const struct {
+		const char *key, *item;
+		size_t max;
+	} cases[] = {
+		{"acts", "{\"xid\":5}", SW_WAL_DIGEST_ACTS_MAX}, {"invalidated", "{\"oid\":1,\"lsn\":\"0/500028\"}", SW_WAL_DIGEST_POINTS_MAX},
+		{"ends", "[5,\"0/500028\",\"2026-01-01T00:00:00.000000Z\"]", SW_WAL_DIGEST_ENDS},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t more = 0; more < 2; more++) {
+			json_t *json = json_pack("{s:s, s:s, s:s}", "verdict", "complete", "start", "0/500000", "valid_to", "0/600000"), *list = json_array();
+			struct sw_error err = SW_ERROR_INIT;
+			struct sw_wal_digest back = {0};
+
+			for (size_t n = 0; n < cases[i].max + more; n++)
+				json_array_append_new(list, json_loads(cases[i].item, 0, NULL));
+			json_object_set_new(json, cases[i].key, list);
+			tap_is(sw_rc_name(sw_wal_digest_parse(json, &back, &err)), more ? "corrupt" : "ok", "%zu %s", cases[i].max + more, cases[i].key);
+			sw_wal_digest_release(&back);
+			json_decref(json);
+		}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -557,5 +768,8 @@ main(int argc, char **argv)
 	test_fragments();
 	test_unknown();
 	test_record();
+	test_room();
+	test_hostile();
+	test_long_lists();
 	return tap_done();
 }

@@ -45,6 +45,8 @@ static const struct diet diets[] = {
 	{0, 0, 8, 4, 16, 100000, false},
 	{0, 0, 8, 4, 16, 100000, true},
 	{0, 0, 0, 0, 8, 0, true},
+	{0, 0, 0, 0, 1, 0, true},
+	{0, 0, 0, 0, 0, 0, true},
 };
 #define DIET_COUNT (sizeof(diets) / sizeof(diets[0]))
 
@@ -115,7 +117,7 @@ put_lsn(struct writer *w, json_t *object, const char *key, sw_lsn value)
 static void
 put_time(struct writer *w, json_t *object, const char *key, int64_t time_us)
 {
-	if (time_us != 0)
+	if (time_us > 0)
 		put(w, object, key, moment_time(time_us));
 }
 

@@ -404,6 +404,8 @@ test_drops(void)
 
 	begin(1);
 	first = add_file(500, 16400);
+	add_class_row(500, 16400, "brief", 'p');
+	add_file(500, 16401); /* another relation's new file, which is replaced again */
 	add_file(501, 16500);
 	add_file(502, 16600);
 	add_end(502, (struct end){.abort = true});
@@ -414,8 +416,9 @@ test_drops(void)
 	d = digest_of(MB, 400);
 	tap_ok(d.verdict == SW_WAL_ENDS_EARLY && d.act_count == 2, "a commit and an open transaction");
 	tap_ok(d.acts[0].xid == 500 && d.acts[0].committed && d.acts[0].first == first && d.acts[0].lsn == lsn, "the commit");
-	tap_ok(d.acts[0].dropped_count == 19 && d.acts[0].created_count == 1 && d.acts[0].created[0].filenode == 16500,
-		"what it made and dropped itself is no news; a subtransaction's is the top one's, unless that aborted");
+	tap_ok(d.acts[0].dropped_count == 19 && d.acts[0].created_count == 2 && d.acts[0].created[0].filenode == 16401 &&
+		d.acts[0].created[1].filenode == 16500,
+		"a relation that was born and dropped is no news; a subtransaction's is the top one's, unless that aborted");
 	tap_ok(d.acts[0].dropped_oid_count == 1 && d.acts[0].dropped_oids[0].oid == 16384 && d.acts[0].subxid_count == 1, "the rest");
 	tap_ok(d.acts[1].xid == 700 && !d.acts[1].committed && d.acts[1].lsn == 0 && d.acts[1].created_count == 1, "the open one");
 	tap_ok(d.end_count == 3 && d.ends[0].xid == 500 && d.ends[0].subxid_count == 1 && d.ends[1].xid == 502 &&

@@ -346,26 +346,52 @@ shrunk(struct gather *g, void *list, size_t count, size_t new_count, size_t item
 		(count) = left_; \
 	} while (0)
 
+/* Those of the files that relations were born with. */
+static size_t
+only_born(struct sw_wal_relation *files, size_t count, const struct sw_wal_object *born, size_t born_count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct sw_wal_object key = {files[i].database, files[i].filenode};
+
+		if (bsearch(&key, born, born_count, sizeof(*born), compare_objects) != NULL)
+			files[kept++] = files[i];
+	}
+	return kept;
+}
+
+/* Others stay: whoever tells which new file is whose needs each link of the chain. */
 static void
 subtract_files(struct gather *g, struct sw_wal_act *act)
 {
 	const size_t len = sizeof(*act->created);
 	struct sw_wal_relation *created, *dropped;
+	struct sw_wal_object *born;
 
-	if (act->created_count == 0 || act->dropped_count == 0)
+	if (act->created_count == 0 || act->dropped_count == 0 || act->born_count == 0)
 		return;
 	created = sorted_copy(g, act->created, act->created_count, len, compare_relations);
 	dropped = sorted_copy(g, act->dropped, act->dropped_count, len, compare_relations);
-	if (created != NULL && dropped != NULL) {
-		size_t made = act->created_count, gone = act->dropped_count;
+	born = malloc(act->born_count * sizeof(*born));
+	g->out_of_memory |= born == NULL;
+	if (created != NULL && dropped != NULL && born != NULL) {
+		size_t made = act->created_count, gone = act->dropped_count, born_made, born_gone;
 
+		for (size_t i = 0; i < act->born_count; i++)
+			born[i] = (struct sw_wal_object){act->born[i].database,
+				act->born[i].filenode != 0 ? act->born[i].filenode : act->born[i].oid};
+		qsort(born, act->born_count, sizeof(*born), compare_objects);
+		born_made = only_born(created, made, born, act->born_count);
+		born_gone = only_born(dropped, gone, born, act->born_count);
 		SET_COUNT(g, act->created, act->created_count,
-			subtract(act->created, made, dropped, gone, len, compare_relations));
+			subtract(act->created, made, dropped, born_gone, len, compare_relations));
 		SET_COUNT(g, act->dropped, act->dropped_count,
-			subtract(act->dropped, gone, created, made, len, compare_relations));
+			subtract(act->dropped, gone, created, born_made, len, compare_relations));
 	}
 	free(created);
 	free(dropped);
+	free(born);
 }
 
 /* Relations that lived and died within the transaction, and temporary ones, are no loss. */
@@ -802,7 +828,8 @@ note_file(struct gather *g, const struct sw_wal_news *n)
 	const struct sw_wal_relation *file = &n->event->file.relation;
 	struct build *b;
 
-	if (n->event->file.fork != 0)
+	/* of an unlogged relation only the init fork is made by a record */
+	if (n->event->file.fork != SW_FORK_MAIN && n->event->file.fork != SW_FORK_INIT)
 		return;
 	b = build_of(g, n->record->xid, n->record->lsn);
 	if (b != NULL && (file->database == 0 || file->database != b->new_database))

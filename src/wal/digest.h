@@ -58,8 +58,8 @@ struct sw_wal_rows {
 /*
  * What one transaction did, as far as this stretch shows it.
  *
- * What a transaction made and dropped itself is left out of `dropped`, `dropped_oids` and `created`, as far as both
- * are in this stretch.  A COMMIT that drops no file has no `dropped_oids`: its relations were temporary, or had no
+ * A relation that was born in a transaction and dropped by it, and the file that it was born with, are left out of
+ * `dropped`, `dropped_oids` and `created`, as far as both are in this stretch.  A COMMIT that drops no file has no `dropped_oids`: its relations were temporary, or had no
  * rows (views, partitioned tables).  Deleting rows of pg_class is nothing to tell of a transaction that committed
  * here and did nothing else: those of temporary relations look the same.
  */
@@ -82,7 +82,8 @@ struct sw_wal_act {
 	size_t dropped_oid_count;
 	struct sw_wal_object *touched;    /* COMMIT that drops files: relations that it changed, by their cache's invalidation */
 	size_t touched_count;
-	struct sw_wal_relation *created;  /* files made, main fork; not those of CREATE DATABASE, or made before there was an xid */
+	struct sw_wal_relation *created;  /* files made, main fork, or init fork of an unlogged relation; not those of CREATE
+	                                   * DATABASE, or made before there was an xid */
 	size_t created_count;
 	struct sw_wal_born *born;
 	size_t born_count;

@@ -322,6 +322,17 @@ static const struct example examples[] = {
 		"],'dropped':[" F(16410) "," F(16396) "]")},
 		"dropped-or-truncated public.m 5/16396 m file=16396 xid 700\n"
 		"dropped-or-truncated public.p1 5/16410 r file=16410 xid 700\n", false, false, false},
+	{"... 14: a rewritten table's index has a new file", 14, {ACT(700, "0/100", "'class_deletes':2,'born':["
+		BORN(16710, 16710, "r", "pg_temp_16391") "],'created':[" F(16710) "," F(16711) "],'dropped':[" F(16410) ","
+		F(16600) "," F(16394) "]")},
+		"dropped public.p1 5/16410 r file=16410 xid 700\nrewritten public.u 5/16391 r file=16600 xid 700\n", false, false, false},
+	{"tables truncated, one of them twice: each new file is followed", 17, {
+		ACT(700, "0/100", "'created':[" F(16700) "," F(16701) "," F(16702) "],'dropped':[" F(16700) "," F(16410) "," F(16384) "]"),
+		ACT(701, "0/200", "'created':[" F(16710) "],'dropped':[" F(16702) "]"),
+		ACT(702, "0/300", "'created':[" F(16711) "],'dropped':[" F(16701) "]")},
+		"truncated public.t 5/16384 r file=16384 xid 700\ntruncated public.p1 5/16410 r file=16410 xid 700\n"
+		"truncated public.t 5/16384 r file=16702 xid 701\ntruncated public.p1 5/16410 r file=16701 xid 702\n",
+		false, false, false},
 	{"14: a temporary table goes, another is truncated", 14, {ACT(700, "0/100", "'class_deletes':3,"
 		"'created':[" F(16700) "],'dropped':[" F(16410) "]")},
 		"truncated public.p1 5/16410 r file=16410 xid 700\n", false, false, false},

@@ -23,10 +23,11 @@ struct work {
 	const struct sw_part *part;
 	const struct sw_wal_act *act;
 	struct sw_wal_relation *created_sorted, *dropped_sorted;
-	struct gone *gone; /* files that went and were not made by this transaction, in the order of their drops */
+	struct gone *gone; /* files that went, not those of relations born here, in the order of their drops */
 	size_t gone_count;
-	struct sw_wal_relation *made; /* files that stay, not of relations born or swapped, in the order of their making */
+	struct sw_wal_relation *made; /* files made, not of relations born or swapped, in the order of their making */
 	size_t made_count;
+	size_t between_count; /* that are in both */
 	uint32_t *unknown_oids; /* dropped relations that nobody knows, sorted */
 	size_t unknown_count;
 	struct swap *swaps;
@@ -39,6 +40,7 @@ enum fate {
 	FATE_SWAPPED,
 	FATE_REPLACED,
 	FATE_EITHER,
+	FATE_BETWEEN, /* this transaction made it, too */
 };
 
 struct gone {
@@ -414,6 +416,17 @@ note_fate(const struct work *w, struct gone *g)
 	}
 }
 
+/* Of a relation that was born here, or brought by a transient. */
+static bool
+is_of_newborn(const struct work *w, const struct sw_wal_relation *file, uint32_t oid)
+{
+	struct sw_relmap_relation *r = relation_of(w, file->database, oid);
+
+	if (marked(w, r, BORN))
+		return true;
+	return r != NULL && was_created(w, file) && marked(w, root_of(w, r), SWAPPED) && comes_with_swap(r);
+}
+
 static sw_rc
 list_gone(struct work *w, struct sw_error *err)
 {
@@ -430,10 +443,15 @@ list_gone(struct work *w, struct sw_error *err)
 		struct gone *g = &w->gone[w->gone_count];
 		uint32_t oid = sw_relmap_owner_of_file(w->commit->map, file);
 
-		if (was_created(w, file) || marked(w, relation_of(w, file->database, oid), BORN))
+		if (is_of_newborn(w, file, oid))
 			continue;
 		*g = (struct gone){.file = *file, .oid = oid};
-		note_fate(w, g);
+		if (was_created(w, file)) {
+			*g = (struct gone){.file = *file, .fate = FATE_BETWEEN, .told = true};
+			w->between_count++;
+		} else {
+			note_fate(w, g);
+		}
 		w->gone_count++;
 	}
 	for (size_t i = 0; i < w->gone_count; i++) {
@@ -455,14 +473,9 @@ list_made(struct work *w, struct sw_error *err)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	for (size_t i = 0; i < w->part->created_count; i++) {
 		const struct sw_wal_relation *file = &w->part->created[i];
-		const struct sw_relmap_relation *r =
-			relation_of(w, file->database, sw_relmap_owner_of_file(w->commit->map, file));
 
-		if (was_dropped(w, file) || marked(w, r, BORN))
-			continue;
-		if (marked(w, root_of(w, (struct sw_relmap_relation *)r), SWAPPED) && comes_with_swap(r))
-			continue;
-		w->made[w->made_count++] = *file;
+		if (!is_of_newborn(w, file, sw_relmap_owner_of_file(w->commit->map, file)))
+			w->made[w->made_count++] = *file;
 	}
 	return SW_OK;
 }
@@ -475,21 +488,29 @@ takes_a_new_file(const struct gone *g)
 	return g->fate == FATE_UNKNOWN || g->fate == FATE_REPLACED;
 }
 
+/* Files that were made in place of others, and stay. */
+static size_t
+kept_count(const struct work *w)
+{
+	return w->made_count - w->between_count;
+}
+
 /* New files follow each other as the old ones do, if nothing else was made. */
 static bool
 can_pair(const struct work *w)
 {
 	size_t n = 0;
 
-	if (w->part->cut)
+	if (w->part->cut || (w->between_count > 0 && w->swap_count > 0))
 		return false;
 	for (size_t i = 0; i < w->gone_count; i++) {
 		const struct gone *g = &w->gone[i];
 		uint32_t known;
 
-		if (!takes_a_new_file(g))
+		if (!takes_a_new_file(g) && g->fate != FATE_BETWEEN)
 			continue;
-		if (n == w->made_count || w->made[n].database != g->file.database)
+		if (n == w->made_count || w->made[n].database != g->file.database ||
+			w->made[n].filenode == g->file.filenode)
 			return false;
 		known = sw_relmap_owner_of_file(w->commit->map, &w->made[n]);
 		if (known != 0 && g->oid != 0 && known != g->oid)
@@ -503,7 +524,7 @@ static bool
 all_made_elsewhere(const struct work *w, const struct sw_wal_relation *file)
 {
 	for (size_t i = 0; i < w->made_count; i++)
-		if (w->made[i].tablespace == file->tablespace)
+		if (w->made[i].tablespace == file->tablespace && !was_dropped(w, &w->made[i]))
 			return false;
 	return w->made_count > 0;
 }
@@ -516,10 +537,13 @@ pair_files(struct work *w, struct sw_error *err)
 
 	for (size_t i = 0; i < w->gone_count; i++) {
 		struct gone *g = &w->gone[i];
-		struct sw_relmap_relation *r = relation_of(w, g->file.database, g->oid);
+		struct sw_relmap_relation *r;
 
-		if (!takes_a_new_file(g))
+		if (!takes_a_new_file(g) && g->fate != FATE_BETWEEN)
 			continue;
+		if (g->fate == FATE_BETWEEN)
+			g->oid = sw_relmap_owner_of_file(w->commit->map, &g->file);
+		r = relation_of(w, g->file.database, g->oid);
 		if (!sure) {
 			if (r != NULL && r->filenode == g->file.filenode)
 				r->filenode = 0;
@@ -551,6 +575,13 @@ root_of_gone(const struct work *w, const struct gone *g)
 	return root_of(w, relation_of(w, g->file.database, g->oid));
 }
 
+/* An index of a table that was rewritten has a new file for sure. */
+static bool
+is_open_question(const struct work *w, const struct gone *g)
+{
+	return takes_a_new_file(g) && !marked(w, root_of_gone(w, g), SWAPPED);
+}
+
 /* The table, and all that belongs to it, has one fate.  Returns the count, or SIZE_MAX: more than `max`. */
 static size_t
 group_gone(const struct work *w, struct group *groups, size_t max)
@@ -562,7 +593,7 @@ group_gone(const struct work *w, struct group *groups, size_t max)
 		uint32_t oid = root == NULL ? 0 : root->key.b, database = w->gone[i].file.database;
 		size_t n = 0;
 
-		if (!takes_a_new_file(&w->gone[i]))
+		if (!is_open_question(w, &w->gone[i]))
 			continue;
 		while (n < count && (oid == 0 || groups[n].root != oid || groups[n].database != database))
 			n++;
@@ -587,11 +618,11 @@ set_fate(const struct work *w, struct gone *g, enum fate fate)
 }
 
 /*
- * `made` of these files were replaced, the rest dropped, and all that is one table's went one way: if only one
+ * So many of these files were replaced, the rest dropped, and all that is one table's went one way: if only one
  * choice of tables is possible, that is it.
  */
 static bool
-decide_by_counts(const struct work *w, size_t deletes)
+decide_by_counts(const struct work *w, size_t made, size_t deletes)
 {
 	struct group groups[TOLD_DROPS_14];
 	size_t count = group_gone(w, groups, TOLD_DROPS_14), choices = 0, at = 0;
@@ -604,7 +635,7 @@ decide_by_counts(const struct work *w, size_t deletes)
 
 		for (size_t n = 0; n < count; n++)
 			*(dropped >> n & 1 ? &gone : &replaced) += groups[n].files;
-		if (replaced == w->made_count && gone <= deletes) {
+		if (replaced == made && gone <= deletes) {
 			choices++;
 			chosen = dropped;
 		}
@@ -615,7 +646,7 @@ decide_by_counts(const struct work *w, size_t deletes)
 		const struct sw_relmap_relation *root = root_of_gone(w, &w->gone[i]);
 		size_t n;
 
-		if (!takes_a_new_file(&w->gone[i]))
+		if (!is_open_question(w, &w->gone[i]))
 			continue;
 		for (n = 0; root != NULL && (groups[n].root != root->key.b || groups[n].database != root->key.a); n++)
 			;
@@ -628,7 +659,10 @@ decide_by_counts(const struct work *w, size_t deletes)
 	return true;
 }
 
-/* Rows of pg_class that went with transient relations, and with what was born here. */
+/*
+ * Rows of pg_class that went with transient relations, and with tables that were born here and whose files are gone
+ * again.  (An index's file may have been made before the transaction had an xid, and not be told.)
+ */
 static size_t
 deletes_explained(const struct work *w)
 {
@@ -642,7 +676,7 @@ deletes_explained(const struct work *w)
 			continue;
 		explained += swap_from(w, born->database, born->oid) != NULL ||
 			swap_from(w, born->database, sw_relmap_oid_behind("pg_toast_", born->name)) != NULL ||
-			(born->filenode != 0 && file == NULL) || (file != NULL && was_dropped(w, file));
+			(born->filenode != 0 && file == NULL && born->kind != 'i') || (file != NULL && was_dropped(w, file));
 	}
 	return explained;
 }
@@ -650,49 +684,86 @@ deletes_explained(const struct work *w)
 static void
 decide_without_oids(struct work *w)
 {
-	size_t files = 0, explained = deletes_explained(w), deletes;
+	size_t files = 0, sure = 0, made, explained = deletes_explained(w), deletes;
 	enum fate fate = FATE_EITHER;
 
-	for (size_t i = 0; i < w->gone_count; i++)
-		files += takes_a_new_file(&w->gone[i]);
+	for (size_t i = 0; i < w->gone_count; i++) {
+		files += is_open_question(w, &w->gone[i]);
+		sure += takes_a_new_file(&w->gone[i]) && !is_open_question(w, &w->gone[i]);
+	}
+	made = kept_count(w) > sure ? kept_count(w) - sure : 0;
 	deletes = w->part->class_deletes > explained ? w->part->class_deletes - explained : 0;
-	if (!w->part->cut && (deletes == 0 || w->made_count >= files))
+	if (!w->part->cut && (deletes == 0 || made >= files))
 		return;
-	if (!w->part->cut && w->made_count == 0 && deletes >= files)
+	if (!w->part->cut && made == 0 && deletes >= files)
 		fate = FATE_DROPPED;
-	else if (!w->part->cut && decide_by_counts(w, deletes))
+	else if (!w->part->cut && decide_by_counts(w, made, deletes))
 		return;
 	for (size_t i = 0; i < w->gone_count; i++)
-		if (takes_a_new_file(&w->gone[i]))
+		if (is_open_question(w, &w->gone[i]))
 			set_fate(w, &w->gone[i], fate);
 }
 
+static bool
+has_no_name(const struct gone *g)
+{
+	return g->oid == 0 && g->fate != FATE_BETWEEN;
+}
+
+/* A relation that is known, whose file is not, and whose cache the COMMIT invalidates. */
+static struct sw_relmap_relation *
+next_touched(const struct work *w, bool tables, size_t *at)
+{
+	while (*at < w->act->touched_count) {
+		const struct sw_wal_object *o = &w->act->touched[(*at)++];
+		struct sw_relmap_relation *r = relation_of(w, o->database, o->oid);
+
+		if (r != NULL && r->filenode == 0 && strchr(tables ? "rm" : "itS", r->kind) != NULL && r->kind != 0 &&
+			!marked(w, r, BORN | DROPPED | SWAPPED | REPLACED | EITHER))
+			return r;
+	}
+	return NULL;
+}
+
+static void
+name_one(const struct work *w, struct gone *g, struct sw_relmap_relation *r)
+{
+	g->oid = r->key.b;
+	if (g->fate == FATE_UNKNOWN)
+		g->fate = FATE_REPLACED;
+	mark(w, r, g->fate == FATE_DROPPED ? DROPPED : g->fate == FATE_EITHER ? EITHER : REPLACED);
+}
+
 /*
- * Tables that are known, whose file is not, and whose cache the COMMIT invalidates: the files that nobody knows are
- * theirs, their indexes' and their TOAST tables'.
+ * The files that nobody knows are of those relations.  One file, one relation: that is sure, and done before files
+ * are paired (`sure`); else tables come first, because they are what is told.
  */
 static void
-name_by_touch(struct work *w)
+name_by_touch(const struct work *w, bool sure)
 {
-	size_t at = 0;
-	bool found = false;
+	size_t files = 0, relations = 0;
 
-	for (size_t i = 0; w->gone_count > 0 && i < w->act->touched_count; i++) {
-		struct sw_relmap_relation *r = relation_of(w, w->act->touched[i].database, w->act->touched[i].oid);
+	for (size_t i = 0; i < w->gone_count; i++)
+		files += has_no_name(&w->gone[i]);
+	if (files == 0)
+		return;
+	for (int tables = 1; sure && tables >= 0; tables--)
+		for (size_t at = 0; next_touched(w, tables, &at) != NULL;)
+			relations++;
+	if (sure && (files != 1 || relations != 1))
+		return;
+	for (int tables = 1; tables >= 0; tables--) {
+		struct sw_relmap_relation *r;
+		size_t at = 0, i = 0;
 
-		if (r == NULL || r->filenode != 0 || (r->kind != 'r' && r->kind != 'm') ||
-			marked(w, r, BORN | DROPPED | SWAPPED | REPLACED | EITHER))
-			continue;
-		while (at < w->gone_count && (w->gone[at].oid != 0 || w->gone[at].file.database != r->key.a))
-			at++;
-		if (at == w->gone_count)
-			break;
-		found = true;
-		w->gone[at].oid = r->key.b;
-		mark(w, r, w->gone[at].fate == FATE_DROPPED ? DROPPED : w->gone[at].fate == FATE_EITHER ? EITHER : REPLACED);
+		while ((r = next_touched(w, tables, &at)) != NULL) {
+			while (i < w->gone_count && (!has_no_name(&w->gone[i]) || w->gone[i].file.database != r->key.a))
+				i++;
+			if (i == w->gone_count)
+				return;
+			name_one(w, &w->gone[i], r);
+		}
 	}
-	for (size_t i = 0; found && i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].oid == 0;
 }
 
 /* --- deeds of one transaction, in turn ------------------------------------------------------------- */
@@ -761,7 +832,7 @@ explain_unknown_files(struct work *w)
 
 	for (size_t i = 0; i < w->gone_count; i++)
 		replaced += w->gone[i].fate == FATE_REPLACED;
-	if (w->act == NULL || w->act->dropped_oid_count == 0 || w->made_count > replaced)
+	if (w->act == NULL || w->act->dropped_oid_count == 0 || kept_count(w) > replaced)
 		return;
 	for (size_t i = 0; i < w->gone_count; i++)
 		w->gone[i].told |= w->gone[i].oid == 0;
@@ -874,16 +945,16 @@ swapped_and_truncated(const struct work *w, const struct sw_relmap_relation *tab
 	for (size_t i = 0; i < w->gone_count; i++) {
 		const struct gone *g = &w->gone[i];
 
-		if (g->file.database == table->key.a && g->oid == table->key.b)
+		if (g->fate != FATE_BETWEEN && g->file.database == table->key.a && g->oid == table->key.b)
 			own = true;
-		else if (own && root_of_gone(w, g) == table)
+		else if (own && (root_of_gone(w, g) == table || (g->fate == FATE_BETWEEN && w->swap_count == 1)))
 			return true;
 	}
 	for (size_t i = w->swap_count; i > 0; i--) {
 		const struct swap *s = &w->swaps[i - 1];
 
 		if (s->database == table->key.a && s->oid == table->key.b)
-			return w->made_count > 0 && !w->part->cut &&
+			return kept_count(w) > 0 && !w->part->cut &&
 				(was_dropped(w, &s->file) || !was_created(w, &s->file));
 	}
 	return false;
@@ -1056,12 +1127,14 @@ sw_commit_resolve(const struct sw_commit *commit, struct sw_error *err)
 		rc = list_gone(w, err);
 	if (rc == SW_OK)
 		rc = list_made(w, err);
+	if (rc == SW_OK)
+		name_by_touch(w, true);
 	if (rc == SW_OK && w->commit->major < FIRST_WITH_DROPPED_OIDS)
 		decide_without_oids(w);
 	if (rc == SW_OK)
 		rc = pair_files(w, err);
 	if (rc == SW_OK)
-		name_by_touch(w);
+		name_by_touch(w, false);
 	if (rc == SW_OK)
 		rc = tell_all(w, err);
 	if (rc == SW_OK)

@@ -61,8 +61,7 @@ struct sw_deeds_params {
 
 /*
  * Not told: views and partitioned tables that go in a transaction that drops no file; on PostgreSQL 14 those that go
- * with one, too.  A table that was truncated and then rewritten by one transaction, and has neither indexes nor a
- * TOAST table, is told as rewritten.
+ * with one, too.  A table that one transaction both rewrote and truncated may be told as rewritten.
  *
  * Memory: about 200 bytes for each relation of the cluster, and 64 MiB at most for what open transactions did.
  */

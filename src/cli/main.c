@@ -17,6 +17,7 @@ static const struct verb {
 	{SW_CMD_BACKUP, sw_cmd_backup},
 	{SW_CMD_LIST, sw_cmd_list},
 	{SW_CMD_TARGETS, sw_cmd_targets},
+	{SW_CMD_FIND, sw_cmd_find},
 	{SW_CMD_RESTORE, sw_cmd_restore},
 	{SW_CMD_PLAN, sw_cmd_plan},
 	{SW_CMD_CONFIG, sw_cmd_config},
@@ -33,7 +34,7 @@ run_verb(const struct verb *verb, const char *name, int argc, char **argv, int *
 		return rc;
 	sw_cli_set_log_level(config);
 	if (!sw_cli_informed(config, verb->command)) {
-		if (sw_config_arg_count(config) > 0) {
+		if (sw_config_arg_count(config) > 0 && verb->command != SW_CMD_FIND) {
 			rc = sw_fail(err, SW_CONFIG, "\"%s\" is one argument too many",
 				sw_config_arg(config, 0));
 			sw_hint(err, "see 'seawall %s --help'", name);

@@ -243,6 +243,45 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 		.see_also = "seawall seawall-list seawall-restore",
 	},
 	{
+		.command = SW_CMD_FIND,
+		.verb = "find",
+		.title = "seawall find",
+		.page = "seawall-find",
+		.synopsis = "[PATTERN]...",
+		.purpose = "find what was dropped, truncated or changed, and how to undo it",
+		.paragraphs = PARAGRAPHS{
+			"Reads in the archived WAL what transactions did, and prints what is asked for: when, LSN, transaction, "
+			"database and relation by name, and the seawall restore line that recovers the cluster to just before "
+			"it. Put an empty directory for DIR. Without a question, what is dropped, truncated, changed in many rows, and "
+			"restore points are printed. Several questions may be asked at once. What was rolled back, temporary "
+			"tables, and what VACUUM gave back are not told.",
+			"A PATTERN is a shell's: 'orders', 'sales.*' or 'shop.sales.orders'; the name of a database, a tablespace or a "
+			"restore point; with several, one must match. Names come from the backups and from the WAL. A relation that was "
+			"made after the last backup and whose row the WAL does not show is told as DATABASE/OID, and matches that.",
+			"PostgreSQL 14's WAL does not always tell which of a transaction's tables were dropped and which truncated; "
+			"such a one is told for both questions.",
+			"--around prints the commits and aborts in the order in which recovery meets them, and where a recovery to "
+			"that time would stop. --xid finds the end of a transaction, also by a subtransaction's number; a number of 32 "
+			"bits may stand for several, all of which are told.",
+			"All repositories of a cluster hold the same; the first that answers is asked. Times are UTC.",
+			"The JSON document has cluster, system_identifier, url, found (kind, time, lsn, xid, prepared, incomplete, "
+			"timeline, database, database_oid, schema, relation, relation_oid, relkind, rows_before, bytes_before, updates, "
+			"deletes, target_lsn, reachable, restore; of restore points name and repeated), found_count, unnamed, places (of "
+			"--around and --xid: way_to_timeline, before, after, reachable, problem, and restore or transaction, "
+			"subtransaction, restore_without, restore_with) and looked_at (wal, gaps).",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("Something was found."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "Nothing was found; what WAL was looked at is said."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"Who dropped the table, and how do I get it back?", "seawall find --dropped orders"},
+			{"Deletes and updates of 100000 rows and more, this week:",
+				"seawall find --mass-changes 100000 --since='2026-11-16 00:00+01'"},
+			{"What happened at half past two?", "seawall find --around='2026-11-20 14:30+01'"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-list seawall-restore",
+	},
+	{
 		.command = SW_CMD_RESTORE,
 		.verb = "restore",
 		.title = "seawall restore",

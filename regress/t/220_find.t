@@ -1,0 +1,268 @@
+# seawall find: what was dropped, truncated, rewritten and changed, by name, and the line that brings it back.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use JSON::PP;
+use SeawallTest;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+my ($pg, $repo, $config);
+
+# What find says, as JSON; its status is checked.
+sub find
+{
+	my ($status, @arg) = @_;
+	my $r = seawall('find', '--json', @arg, { config => $config });
+	is($r->{status}, $status, "find @arg: status") or diag SeawallTest::describe($r);
+	return length $r->{out} ? decode_json($r->{out}) : { found => [], places => [] };
+}
+
+sub name_of
+{
+	my ($f) = @_;
+	return $f->{name} if $f->{kind} eq 'restore point';
+	return $f->{database} // $f->{database_oid} if $f->{kind} eq 'database dropped';
+	return $f->{relation} // $f->{relation_oid} if $f->{kind} eq 'tablespace dropped';
+	return "$f->{database}/$f->{relation_oid}" if !defined $f->{relation};
+	return join '.', $f->{database}, $f->{schema} // '?', $f->{relation};
+}
+
+sub told { return join "\n", map { "$_->{kind} " . name_of($_) } @{ $_[0]{found} } }
+
+# Do it in a transaction that goes on after its own number was asked for; the number.
+sub transaction
+{
+	my ($sql, $db) = @_;
+	my @lines = split /\n/, $pg->sql("BEGIN; $sql; SELECT 'xid=' || pg_current_xact_id(); COMMIT;", $db);
+	my ($xid) = map { /^xid=(\d+)/ ? $1 : () } @lines;
+	return $xid;
+}
+
+sub prepare
+{
+	$pg->sql('CREATE DATABASE shop');
+	$pg->sql('CREATE DATABASE other');
+	$pg->sql('CREATE DATABASE gone');
+	my $dir = SeawallTest::make_dir(path('ts' . $pg->version));
+	$pg->sql("CREATE TABLESPACE spare LOCATION '$dir'");
+	my $rows = 'AS SELECT i, repeat(\'x\', 100) AS t FROM generate_series(1, 3000) i';
+	$pg->sql("CREATE SCHEMA sales; CREATE TABLE sales.orders $rows; ALTER TABLE sales.orders ADD PRIMARY KEY (i);"
+		. " CREATE TABLE $_ $rows;" . ' CREATE VIEW looks AS SELECT 1 AS one;', 'shop')
+		for 'items';
+	$pg->sql("CREATE TABLE $_ $rows", 'shop') for qw(wide clustered many several keep keep2 subdrop prepdrop oldname vacuumed truncdrop1 truncdrop2 moved);
+	$pg->sql("CREATE TABLE orders $rows", 'other');
+	$pg->sql("CREATE TABLE notes $rows", 'gone');
+	$pg->sql('CREATE TABLE marks (word text)');
+	$pg->sql('VACUUM ANALYZE', 'shop');
+	$pg->sql("INSERT INTO marks VALUES ('start')");
+	return;
+}
+
+# Everything that is told, and much that must not be.
+sub mistakes
+{
+	my %x;
+	$x{drop} = transaction('DROP TABLE sales.orders', 'shop');
+	$x{truncate} = transaction('TRUNCATE items', 'shop');
+	$pg->sql('VACUUM FULL wide', 'shop');
+	$pg->sql('CREATE INDEX c ON clustered (i); CLUSTER clustered USING c', 'shop');
+	$x{delete} = transaction('DELETE FROM many', 'shop');
+	$x{update} = transaction('UPDATE several SET t = t WHERE i <= 1500', 'shop');
+	# nothing of this is anybody's loss
+	$pg->sql('CREATE TEMP TABLE mine AS SELECT 1 AS i; DROP TABLE mine; CREATE TEMP TABLE mine2 (i int); TRUNCATE mine2', 'shop');
+	$pg->sql('DELETE FROM vacuumed WHERE i > 10; VACUUM vacuumed', 'shop');
+	$pg->sql('BEGIN; DROP TABLE keep; ROLLBACK; BEGIN; TRUNCATE keep; ROLLBACK', 'shop');
+	$pg->sql("BEGIN; SAVEPOINT a; DROP TABLE keep2; ROLLBACK TO a; INSERT INTO keep VALUES (0, 'x'); COMMIT", 'shop');
+	$pg->sql('BEGIN; CREATE TABLE brief (i int); INSERT INTO brief VALUES (1); DROP TABLE brief; COMMIT', 'shop');
+	# in subtransactions, and prepared
+	my @out = split /\n/, $pg->sql("BEGIN; SELECT pg_current_xact_id(); SAVEPOINT s; DROP TABLE subdrop;"
+		. " SELECT 'sub=' || xid FROM (SELECT max(transactionid::text::bigint) AS xid FROM pg_locks WHERE locktype = 'transactionid' AND pid = pg_backend_pid()) l;"
+		. ' RELEASE s; COMMIT;', 'shop');
+	($x{top}) = grep { /^\d+$/ } @out;
+	($x{sub}) = map { /^sub=(\d+)/ ? $1 : () } @out;
+	$pg->sql("BEGIN; DROP TABLE prepdrop; PREPARE TRANSACTION 'p'", 'shop');
+	$pg->sql("INSERT INTO marks VALUES ('between')");
+	$pg->sql("COMMIT PREPARED 'p'", 'shop');
+	# made after the backup; renamed after it, which keeps the name that the backup knows
+	$pg->sql('CREATE TABLE late AS SELECT 1 AS i', 'shop');
+	$pg->sql('DROP TABLE late; ALTER TABLE oldname RENAME TO newname', 'shop');
+	$x{renamed} = transaction('DROP TABLE newname', 'shop');
+	$x{both} = transaction('TRUNCATE truncdrop1; DROP TABLE truncdrop2', 'shop');
+	$x{other} = transaction('DROP TABLE orders', 'other');
+	$pg->sql("SELECT pg_create_restore_point('migration'); SELECT pg_create_restore_point('twice'); SELECT pg_create_restore_point('twice')");
+	$pg->sql("INSERT INTO marks VALUES ('before the last')");
+	$pg->sql('DROP DATABASE gone');
+	$pg->sql('DROP TABLESPACE spare');
+	$pg->sql("INSERT INTO marks VALUES ('after')");
+	return \%x;
+}
+
+sub check_kinds
+{
+	my ($x) = @_;
+	my $version = $pg->version;
+	is(told(find(0, '--dropped')), join("\n", 'dropped shop.sales.orders', 'dropped shop.public.subdrop', 'dropped shop.public.prepdrop',
+		'dropped shop.public.late', 'dropped shop.public.oldname', 'dropped shop.public.truncdrop2', 'dropped other.public.orders',
+		'database dropped gone', 'tablespace dropped spare'), 'what was dropped, and nothing else');
+	is(told(find(0, '--truncated')), join("\n", 'truncated shop.public.items', 'truncated shop.public.truncdrop1'),
+		'what was truncated: not what was dropped, not by VACUUM');
+	is(told(find(0, '--rewritten')), join("\n", 'rewritten shop.public.wide', 'rewritten shop.public.clustered'), 'what was rewritten');
+	is(told(find(0, '--mass-changes')), join("\n", 'mass change shop.public.many', 'mass change shop.public.several', 'mass change shop.public.vacuumed'),
+		'deletes and updates of many rows');
+	is(told(find(0, '--mass-changes', 2995)), "mass change shop.public.many", '... of more rows');
+	is(told(find(0, '--restore-point')), join("\n", 'restore point migration', 'restore point twice', 'restore point twice'), 'restore points');
+	my $all = find(0);
+	is(scalar(@{ $all->{found} }), 9 + 2 + 3 + 3, 'without a question: all but what was only rewritten') or diag told($all);
+	is(join(' ', sort { $a cmp $b } map { $_->{time} } @{ $all->{found} }), join(' ', map { $_->{time} } @{ $all->{found} }), '... in the order of time');
+	return;
+}
+
+sub check_filters
+{
+	my ($x) = @_;
+	is(told(find(0, '--dropped', 'orders')), "dropped shop.sales.orders\ndropped other.public.orders", 'a pattern matches in every database');
+	is(told(find(0, '--dropped', 'sales.*')), 'dropped shop.sales.orders', '... with a schema');
+	is(told(find(0, '--dropped', 'other.*.ord?rs')), 'dropped other.public.orders', '... with a database');
+	is(told(find(0, '--dropped', '--truncated', 'items', 'gone')), "truncated shop.public.items\ndatabase dropped gone", 'several questions and patterns');
+	is(told(find(0, '--dropped', '--database', 'other')), 'dropped other.public.orders', '--database');
+	my $found = find(0, '--dropped')->{found};
+	is(told(find(0, '--dropped', '--since', $found->[1]{time}, '--until', $found->[3]{time})), told({ found => [ @$found[ 1 .. 3 ] ] }), '--since and --until');
+	is(told(find(0, '--dropped', '--between', "$found->[1]{time}/$found->[3]{time}")), told({ found => [ @$found[ 1 .. 3 ] ] }), '--between');
+	is(told(find(0, '--dropped', '--limit', 2)), told({ found => [ @$found[ -2, -1 ] ] }), '--limit keeps the newest');
+	find(3, '--dropped', 'nosuch');
+	my $r = seawall('find', '--dropped', 'nosuch', { config => $config });
+	is($r->{status}, 3, 'nothing found ends with status 3');
+	like($r->{out}, qr/^nothing of that kind was found\nlooked at timeline 1: [0-9A-F]{24} to [0-9A-F]{24}, transactions from 20.* to 20/m, '... in words, with what was looked at');
+	is($r->{err}, '', '... and nothing is wrong');
+	for my $wrong ([ '--around', 'noon' ], [ '--xid', 'x' ], [ '--since', '2026-11-20 14:00' ], [ '--between', '1' ],
+		[ '--xid', 700, '--around', '2026-11-20 14:00Z' ], [ '--xid', 700, 'pattern' ], [ '--target-timeline', 'latest' ], [ '--target-timeline', 99 ])
+	{
+		$r = seawall('find', @$wrong, { config => $config });
+		is($r->{status}, 2, "find @$wrong is refused");
+		is_one_line($r->{err}, '... in one line');
+	}
+	return;
+}
+
+sub check_details
+{
+	my ($x) = @_;
+	my ($orders) = @{ find(0, '--dropped', 'sales.orders')->{found} };
+	is($orders->{xid}, $x->{drop}, 'the transaction is the one that did it');
+	is("$orders->{rows_before} $orders->{relkind}", '3000 r', '... the rows that were there');
+	cmp_ok($orders->{bytes_before}, '>', 300_000, '... and bytes');
+	is($orders->{restore}, 'seawall restore --pgdata DIR --target-xid ' . ($x->{drop} % 2**32) . ' --target-exclusive', '... and the line to paste');
+	my ($many) = @{ find(0, '--mass-changes', 'many')->{found} };
+	is("$many->{deletes} $many->{updates} $many->{xid}", "3000 0 $x->{delete}", 'how many rows were deleted');
+	my ($some) = @{ find(0, '--mass-changes', 'several')->{found} };
+	is("$some->{deletes} $some->{updates} $some->{xid}", "0 1500 $x->{update}", '... and updated');
+	my ($sub) = @{ find(0, '--dropped', 'subdrop')->{found} };
+	is($sub->{xid}, $x->{top}, 'what a subtransaction did is told with its top one');
+	my ($gone) = @{ find(0, '--dropped', 'gone')->{found} };
+	like($gone->{restore}, qr/^seawall restore --pgdata DIR --target-lsn $gone->{target_lsn} --target-exclusive$/, 'DROP DATABASE is undone by LSN');
+	is($pg->sql("SELECT '$gone->{target_lsn}'::pg_lsn < '$gone->{lsn}'"), 't', '... before its COMMIT');
+	my ($prepared) = @{ find(0, '--dropped', 'prepdrop')->{found} };
+	ok($prepared->{prepared}, 'a prepared transaction is said to be one');
+	my ($migration, @twice) = @{ find(0, '--restore-point')->{found} };
+	is($migration->{restore}, 'seawall restore --pgdata DIR --target-name migration', 'a restore point by its name');
+	like($_->{restore}, qr/--target-lsn \S+ --target-exclusive$/, '... by LSN where the name is not unique') for @twice;
+	my $r = seawall('find', '--dropped', 'sales.orders', "--cluster=main", { config => $config });
+	my $xid = $x->{drop} % 2**32;
+	like($r->{out}, qr/^20\S+ \S+\+00  dropped table shop\.sales\.orders\n    LSN \S+, transaction $x->{drop}, timeline 1; at the last backup about 3000 rows, \d+.*\n    seawall restore --cluster main --pgdata DIR --target-xid $xid --target-exclusive\n\z/,
+		'text says the same') or diag $r->{out};
+	return;
+}
+
+sub check_transactions
+{
+	my ($x) = @_;
+	for my $case ([ $x->{drop}, 0, $x->{drop} ], [ $x->{drop} + 2**32 * 7, 3 ], [ $x->{sub}, 1, $x->{top} ], [ 4_000_000_000, 3 ])
+	{
+		my ($xid, $sub, $top) = @$case;
+		if ($sub == 3) { is(scalar(@{ find(3, '--xid', $xid)->{places} }), 0, "transaction $xid is not there"); next }
+		my $places = find(0, '--xid', $xid)->{places};
+		is(scalar(@$places), 1, "transaction $xid ended once") or next;
+		my $p = $places->[0];
+		is("$p->{transaction}{end} $p->{transaction}{xid} " . ($p->{subtransaction} ? 1 : 0), "commit $top $sub", '... as the one that it was part of');
+		is($p->{restore_with}, "seawall restore --pgdata DIR --target-xid $top", '... with it');
+		is($p->{restore_without}, "seawall restore --pgdata DIR --target-xid $top --target-exclusive", '... and without it');
+		is(scalar(@{ $p->{before} }) . ' ' . scalar(@{ $p->{after} }), '1 1', '... and its neighbours');
+		is($pg->sql("SELECT '$p->{before}[0]{lsn}'::pg_lsn < '$p->{transaction}{lsn}' AND '$p->{transaction}{lsn}'::pg_lsn < '$p->{after}[0]{lsn}'"), 't', '... in order');
+	}
+	my ($orders) = @{ find(0, '--dropped', 'sales.orders')->{found} };
+	my $place = find(0, '--around', $orders->{time})->{places}[0];
+	my @before = @{ $place->{before} };
+	is($before[-1]{xid}, $x->{drop}, '--around a commit: it is the last before');
+	is(scalar(@before) . ' ' . scalar(@{ $place->{after} }), '10 10', '... with ten on both sides');
+	is($pg->sql("SELECT bool_and(a.l::pg_lsn < b.l::pg_lsn) FROM unnest(ARRAY['" . join("','", map { $_->{lsn} } @before, @{ $place->{after} })
+		. "']) WITH ORDINALITY a (l, n) JOIN unnest(ARRAY['" . join("','", map { $_->{lsn} } @before, @{ $place->{after} }) . "']) WITH ORDINALITY b (l, n) ON b.n = a.n + 1"),
+		't', '... in the order of the WAL');
+	my $r = seawall('find', '--around', $orders->{time}, { config => $config });
+	like($r->{out}, qr/^  20\S+ \S+  commit  \S+ +$x->{drop}  dropped table shop\.sales\.orders\n  20\S+ \S+  ------$/m, '... marked with what they did') or diag $r->{out};
+	$place = find(0, '--around', '2099-01-01 00:00Z')->{places}[0];
+	is(scalar(@{ $place->{before} }) . ' ' . scalar(@{ $place->{after} }), '10 0', '--around the future: the last ones');
+	return;
+}
+
+# Paste the line, and see that this and nothing more is undone.
+sub restored_by
+{
+	my ($name, $line) = @_;
+	my $dir = path("restored-$name-" . $pg->version);
+	my @word = split / /, $line;
+	die $line unless "@word[0, 1]" eq 'seawall restore';
+	s/^DIR$/$dir/ for @word;
+	my $r = seawall(@word[ 1 .. $#word ], '--target-action', 'promote', '--tablespace-map', path('ts' . $pg->version) . "=$dir-ts", { config => $config });
+	is($r->{status}, 0, "$name: $line") or diag(SeawallTest::describe($r)), return;
+	my $new = SeawallTest::Cluster->new(version => $pg->version, name => "r$name" . $pg->version, from => $dir);
+	$new->own_settings("archive_mode = off\n");
+	$new->start;
+	$new->wait_for_sql('SELECT pg_is_in_recovery()', 'f', 60);
+	return $new;
+}
+
+sub check_restores
+{
+	my ($x) = @_;
+	my $line = sub { find(0, @_)->{found}[0]{restore} };
+	if (my $new = restored_by('drop', $line->('--dropped', 'sales.orders')))
+	{
+		is($new->sql('SELECT count(*) FROM sales.orders', 'shop'), '3000', '... the table is back');
+		$new->stop;
+	}
+	if (my $new = restored_by('delete', $line->('--mass-changes', 'many')))
+	{
+		is($new->sql('SELECT count(*) FROM many', 'shop'), '3000', '... the rows are back');
+		is($new->sql("SELECT count(*) FROM items", 'shop'), '0', '... and what was before the mistake is as it was');
+		$new->stop;
+	}
+	return;
+}
+
+sub server
+{
+	my ($version) = @_;
+	my $site = new_site("find$version", kind => 'file', version => $version, conf => "autovacuum = off\nmax_prepared_transactions = 5\n");
+	($pg, $repo, $config) = @$site{qw(pg repo config)};
+	$config = "$config";
+	prepare();
+	my $r = seawall('backup', '--label', 'one', { config => $config });
+	is($r->{status}, 0, 'backup') or diag SeawallTest::describe($r);
+	my $x = mistakes();
+	$pg->switch_and_wait;
+	check_kinds($x);
+	check_filters($x);
+	check_details($x);
+	check_transactions($x);
+	check_restores($x);
+	$pg->stop;
+	return;
+}
+
+for my $version (versions())
+{
+	subtest "PostgreSQL $version" => sub { server($version) };
+}
+done_testing();

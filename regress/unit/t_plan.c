@@ -384,6 +384,7 @@ static const struct plan_case {
 	{"a named timeline", "a", LATEST, NULL, "2", "a 2 7-18: 2018|0", NULL},
 	{"only backups on the named timeline count", "ab", LATEST, NULL, "2", "a 2 7-18: 2018|0", NULL},
 	{"a backup that cannot be read is passed over", "a!c", LATEST, NULL, NULL, "a 3 7-16: 3016|0", "passed over"},
+	{"latest on a timeline whose last segment only its child has", "d", LATEST, NULL, "1", "d 1 15-20: 720|0", "has all of it"},
 	{"immediate", "b", IMMEDIATE, "b", NULL, "b 1 11-11: 711|0", NULL},
 	{"immediate: commits behind it are named", "a", IMMEDIATE, NULL, NULL, "a 3 7-7: 707|708", NULL},
 
@@ -592,6 +593,50 @@ test_inventory(void)
 	sw_inventory_release(&inventory);
 }
 
+/* --- WAL of another format ------------------------------------------------------------- */
+
+static void
+test_unknown(void)
+{
+	static const struct {
+		const char *name;
+		struct sw_goal goal;
+		bool reached;
+	} goals[] = {
+		{"latest", LATEST, true}, {"immediate", IMMEDIATE, true}, {"xid", XID(700), true}, {"name", NAME("x"), true},
+		{"LSN", LSN(0x980000), true}, {"LSN before the backup", LSN(0x600000), false}, {"time", TIME(20), true},
+		{"time before the backup", TIME(1), false},
+	};
+	struct wal_repo other;
+	struct wal_maker w;
+
+	if (!wal_repo_make(&other))
+		return;
+	maker_init(&w, 8192, MB, 3, 7 * MB);
+	w.magic = 0xD1FF;
+	fill(&w, 10 * MB - 10000);
+	wal_repo_segments(&other, &w, 1, 7, 3);
+	maker_release(&w);
+	for (size_t i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
+		struct sw_plan_request request = {.goal = goals[i].goal, .action = "pause"};
+		struct sw_inventory inventory = {0};
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_plan plan;
+		sw_rc rc;
+
+		fill_inventory(&inventory, "a");
+		rc = sw_plan_make(&other.repo, &inventory, &request, &plan, &err);
+		if (!goals[i].reached)
+			tap_is_int(rc, SW_NOT_FOUND, "unknown format: %s", goals[i].name);
+		else if (!tap_ok(rc == SW_OK && !plan.exact && plan.stop.goal.kind == goals[i].goal.kind && plan.segment_count == 3 &&
+			has_remark(&plan, "is NOT known") && has_remark(&plan, "D1FF"), "unknown format: %s, and it is said", goals[i].name))
+			tap_note("%d %s %s", rc, err.text, plan.remark_count > 0 ? plan.remarks[0] : "");
+		sw_plan_release(&plan);
+		sw_inventory_release(&inventory);
+	}
+	wal_repo_release(&other);
+}
+
 /* --- what restores took -------------------------------------------------------------------- */
 
 static void
@@ -649,6 +694,7 @@ main(void)
 		else
 			wal_repo_history(&r, 7, "no history\n");
 	}
+	test_unknown();
 	test_measures();
 	wal_repo_release(&r);
 	return tap_done();

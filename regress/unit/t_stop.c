@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/index.h"
 #include "catalog/path.h"
 #include "wal_repo.h"
 
@@ -309,6 +310,70 @@ test_damage(void)
 	sw_store_delete(r.store, names, 1, &err);
 }
 
+static sw_rc
+count_item(void *ctx, const struct sw_index_item *item, struct sw_error *err)
+{
+	(void)item;
+	(void)err;
+	++*(int *)ctx;
+	return SW_OK;
+}
+
+/* Two whole groups and parts of others, indexed: what a group's digest does not tell, those of its segments do. */
+static void
+test_groups(void)
+{
+	static const struct {
+		const char *name;
+		struct sw_goal goal;
+		uint32_t xid;
+	} looks[] = {
+		{"xid in a group", XID(10300), 10300},
+		{"xid in a part of a group", XID(10250), 10250},
+		{"xid of a subtransaction in a group", XID(90400), 10400},
+		{"xid of none in a group", XID(90401), 0},
+		{"restore point in a group", NAME("p"), 10600},
+		{"time in a group", TIME(700), 10701},
+	};
+	const uint64_t first = 250, last = 780;
+	struct wal_repo other;
+	struct wal_maker w;
+	struct sw_index_range range = {first, last};
+	struct sw_index_params params = {.repo = &other.repo, .timeline = 1, .ranges = &range, .range_count = 1,
+		.detail = SW_INDEX_BRIEF, .workers = 4, .fold = true};
+	struct sw_walk_span span = {1, first, last};
+	struct sw_timeline_history history = {0};
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (!wal_repo_make(&other))
+		return;
+	sw_timeline_history_parse(1, NULL, 0, &history, &err);
+	maker_init(&w, 8192, MB, (unsigned)(last - first + 1), first * MB);
+	for (uint64_t s = first; s <= last; s++) {
+		const uint32_t sub = (uint32_t)(90000 + s);
+
+		wal_repo_end(&w, true, (uint32_t)(10000 + s), T0 + (int64_t)s * S, s == 400 ? &sub : NULL, s == 400);
+		if (s == 600)
+			wal_repo_point(&w, "p", T0 + (int64_t)s * S);
+		maker_switch(&w);
+	}
+	wal_repo_segments(&other, &w, 1, first, (unsigned)(last - first + 1));
+	maker_release(&w);
+	tap_is_int(sw_index_walk(&params, count_item, &(int){0}, &err), SW_OK, "index groups: %s", err.text);
+	for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+		struct sw_stop_search search = {.repo = &other.repo, .spans = &span, .span_count = 1, .history = &history,
+			.redo = first * MB, .goal = looks[i].goal, .workers = 4};
+		struct sw_stop_report report = {0};
+		sw_rc rc = sw_stop_find(&search, &report, &err);
+		uint32_t xid = (uint32_t)(looks[i].goal.kind == SW_GOAL_NAME ? report.stop.before.xid : report.stop.xid);
+
+		if (!tap_ok(rc == SW_OK && xid == looks[i].xid && (report.answer == SW_STOP_FOUND) == (xid != 0), "%s", looks[i].name))
+			tap_note("%d %s answer %d xid %u", rc, err.text, report.answer, xid);
+	}
+	sw_timeline_history_release(&history);
+	wal_repo_release(&other);
+}
+
 int
 main(void)
 {
@@ -327,6 +392,7 @@ main(void)
 		test_details();
 		test_points();
 		test_damage();
+		test_groups();
 	}
 	wal_repo_release(&r);
 	return tap_done();

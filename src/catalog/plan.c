@@ -546,6 +546,8 @@ choose_name(struct sw_planning *p, struct sw_error *err)
 		rc = sw_stop_points(&search, &points, err);
 		if (rc != SW_OK)
 			return rc;
+		if (points.unknown)
+			return take_found(p, c, UINT64_MAX, err);
 		add_points(p, c, &points);
 		if (points.others[0][0] != '\0' && p->others[0][0] == '\0')
 			memcpy(p->others, points.others, sizeof(p->others));
@@ -573,6 +575,34 @@ choose(struct sw_planning *p, struct sw_error *err)
 		return choose_name(p, err);
 	}
 	return choose_newest(p, err);
+}
+
+/* Without a target: what the archive does not have of the timeline that is followed. */
+static sw_rc
+warn_of_end(struct sw_planning *p, struct sw_error *err)
+{
+	const struct sw_timeline_history *history = p->chosen->history;
+	const struct sw_timeline_entry *own = &history->entries[history->count - 1];
+	char end[SW_LSN_LEN], lsn[SW_LSN_LEN];
+	uint32_t child = 0;
+	sw_lsn fork = 0;
+	sw_rc rc = SW_OK;
+
+	if (!p->plan->exact || p->plan->stop.kind != SW_STOP_END)
+		return SW_OK;
+	sw_lsn_format(p->report.valid_to, end);
+	if (own->begin > p->report.valid_to)
+		return sw_planning_remark(p, err, "timeline %u begins at LSN %s, but the WAL in the archive ends before it, at %s: what is "
+			"between them, and all of timeline %u, is NOT in it", own->timeline, sw_lsn_format(own->begin, lsn), end,
+			own->timeline);
+	if (p->request->timeline == NULL || strcmp(p->request->timeline, "latest") == 0)
+		return SW_OK;
+	rc = find_fork(p, &child, &fork, err);
+	if (rc == SW_OK && child != 0 && fork > p->report.valid_to)
+		rc = sw_planning_remark(p, err, "timeline %u went on to LSN %s, where timeline %u left it, but what is archived of it "
+			"ends at %s: --target-timeline %u --target-lsn %s --target-exclusive has all of it", own->timeline,
+			sw_lsn_format(fork, lsn), child, end, child, lsn);
+	return rc;
 }
 
 /* --- the plan --------------------------------------------------------------------------- */
@@ -678,6 +708,8 @@ finish(struct sw_planning *p, struct sw_error *err)
 	plan->follow_latest = p->request->standby && p->goal.kind == SW_GOAL_LATEST && p->request->timeline == NULL;
 	take_spans(p);
 	rc = sum_sizes(p, err);
+	if (rc == SW_OK)
+		rc = warn_of_end(p, err);
 	return rc == SW_OK ? sw_planning_explain(p, err) : rc;
 }
 

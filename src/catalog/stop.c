@@ -642,6 +642,11 @@ take_points(void *ctx, const struct sw_index_item *item, struct sw_error *err)
 	const struct sw_wal_digest *d = item->digest;
 
 	(void)err;
+	if (d != NULL && d->verdict == SW_WAL_UNKNOWN) {
+		n->points->unknown = n->stopped = true;
+		n->read = UINT64_MAX;
+		return SW_CONFLICT;
+	}
 	if (d == NULL || d->truncated) {
 		n->read = item->first;
 		n->stopped = true;
@@ -670,9 +675,10 @@ sw_stop_points(const struct sw_stop_search *search, struct sw_stop_points *ret_p
 
 		n.stopped = false;
 		rc = walk_digests(search, SW_INDEX_BRIEF, n.read, last, take_points, &n, &n.stopped, err);
-		if (rc != SW_OK || !n.stopped)
+		if (rc != SW_OK || !n.stopped || points.unknown)
 			break;
 		rc = sw_walk(search->repo, spans, spans_from(&f, n.read, spans), note_point_record, &n, &result, err);
+		points.unknown = rc == SW_OK && result.unknown;
 		/* recovery does not pass what is damaged */
 		if (rc == SW_NOT_FOUND || rc == SW_CORRUPT || (rc == SW_OK && result.reason[0] != '\0')) {
 			rc = SW_OK;

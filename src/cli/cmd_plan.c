@@ -91,10 +91,11 @@ print_text(const struct sw_plans *c, const struct sw_plan_settings *settings)
 static json_t *
 backup_json(const struct sw_manifest_header *h)
 {
-	char start[SW_LSN_LEN], stop[SW_LSN_LEN], finished[SW_CLOCK_ISO_LEN];
+	char start[SW_LSN_LEN], stop[SW_LSN_LEN], started[SW_CLOCK_ISO_LEN], finished[SW_CLOCK_ISO_LEN];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "label", h->label, "start_lsn", sw_lsn_format(h->start, start),
-		"stop_lsn", sw_lsn_format(h->stop, stop), "finished", sw_clock_iso(h->finished_us, finished),
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "label", h->label, "start_lsn", sw_lsn_format(h->start, start),
+		"stop_lsn", sw_lsn_format(h->stop, stop), "started", sw_clock_iso(h->started_us, started),
+		"finished", sw_clock_iso(h->finished_us, finished),
 		"timeline", (json_int_t)h->timeline, "size", (json_int_t)h->size);
 }
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/progress.h"
 
 #define SYSTEMS_MAX 64
 
@@ -88,6 +89,21 @@ open_system(const struct sw_config *config, struct sw_plans *c, struct sw_error 
 	return rc;
 }
 
+struct reading {
+	struct sw_progress progress;
+	const struct sw_plans *plans;
+};
+
+/* In bytes of WAL, as all progress is. */
+static void
+show_reading(void *ctx, uint64_t done, uint64_t total)
+{
+	struct reading *reading = ctx;
+	uint64_t size = reading->plans->repo.reg.segment_size;
+
+	sw_progress_show(&reading->progress, done * size, total * size);
+}
+
 static sw_rc
 plan_in(const struct sw_config *config, unsigned i, struct sw_plans *c, struct sw_error *err)
 {
@@ -103,8 +119,8 @@ plan_in(const struct sw_config *config, unsigned i, struct sw_plans *c, struct s
 	return rc == SW_OK ? sw_plan_make(&c->repo, &c->inventory, &c->request, &c->plan, err) : rc;
 }
 
-sw_rc
-sw_plans_make(const struct sw_config *config, struct sw_plans *c, struct sw_error *err)
+static sw_rc
+make_anywhere(const struct sw_config *config, struct sw_plans *c, struct reading *reading, struct sw_error *err)
 {
 	unsigned count = sw_config_repo_count(config);
 	struct sw_error first = SW_ERROR_INIT;
@@ -115,11 +131,27 @@ sw_plans_make(const struct sw_config *config, struct sw_plans *c, struct sw_erro
 		sw_plans_release(c);
 		if (first.rc == SW_OK || (first.rc == SW_NOT_FOUND && err->rc != SW_NOT_FOUND))
 			first = *err;
+		sw_progress_end(&reading->progress);
 		if (i + 1 < count)
 			sw_log(SW_LOG_WARNING, "%s; trying the next repository", err->text);
 	}
 	*err = first;
 	return first.rc;
+}
+
+sw_rc
+sw_plans_make(const struct sw_config *config, struct sw_plans *c, struct sw_error *err)
+{
+	struct reading reading = {.plans = c};
+	sw_rc rc;
+
+	sw_progress_init(&reading.progress, config, "reading WAL");
+	c->request.tick = show_reading;
+	c->request.tick_ctx = &reading;
+	rc = make_anywhere(config, c, &reading, err);
+	sw_progress_end(&reading.progress);
+	c->request.tick = NULL;
+	return rc;
 }
 
 /* --- words ------------------------------------------------------------------------------- */

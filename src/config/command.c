@@ -294,7 +294,8 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"needs to recover to the target: start the server on DIR, and it fetches the WAL by itself. "
 			"At most one target is given; without one, recovery goes to the end of the WAL. Without "
 			"--backup, the newest backup that ends before the target on the right timeline is chosen, "
-			"and said.",
+			"and said. The archived WAL is read first: a target that PostgreSQL would not reach is refused, and "
+			"the record at which it will stop is printed (seawall plan does that alone).",
 			"Every page is verified against its hash as it is written. pg_control is written last, so "
 			"that a half-made restore cannot be started. A restore that was interrupted is resumed by "
 			"running it again with the same arguments.",
@@ -311,7 +312,7 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			{"With a tablespace elsewhere:",
 				"seawall restore --pgdata=/srv/pg/restored \\\n    --tablespace-map=/fast/ts1=/srv/ts1"},
 			{NULL, NULL}},
-		.see_also = "seawall seawall-fetch seawall-list",
+		.see_also = "seawall seawall-fetch seawall-list seawall-plan",
 	},
 	{
 		.command = SW_CMD_CONFIG,

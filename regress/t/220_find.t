@@ -8,7 +8,7 @@ use SeawallTest;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my ($pg, $repo, $config);
+our ($pg, $repo, $config);
 
 # What find says, as JSON; its status is checked.
 sub find
@@ -261,8 +261,154 @@ sub server
 	return;
 }
 
+# --- several timelines ------------------------------------------------------------------
+
+# A server on a restored directory, which archives as its own.
+sub adopt
+{
+	my ($name, $dir, $more) = @_;
+	my $new = SeawallTest::Cluster->new(version => $pg->version, name => $name, from => $dir);
+	my $own = write_config(path("$name.conf"), seawall => { workers => 2 },
+		cluster => { pgdata => $dir, 'pg-host' => $new->sockets, 'pg-port' => 5432, 'pg-user' => 'postgres' }, repos => [$repo]);
+	$new->own_settings($more // '');
+	$new->archive_to($own);
+	return ($new, $own);
+}
+
+# Up to so many bytes before the next segment.
+sub fill_segment
+{
+	my ($left) = @_;
+	$pg->sql("SELECT pg_logical_emit_message(false, 'fill', repeat('x', (1048576 - (pg_current_wal_insert_lsn() - '0/0'::pg_lsn) % 1048576 - $left)::int))");
+	return;
+}
+
+sub way_of
+{
+	my (@arg) = @_;
+	my $f = find(0, @arg)->{found}[-1];
+	return "timeline $f->{timeline}: " . ($f->{restore} // 'no way');
+}
+
+# The primary dies with its last segment; what it did there stands in its successor's only.
+sub failover
+{
+	my ($version) = @_;
+	my $site = new_site("over$version", kind => 'file', version => $version, segment_mb => 1,
+		conf => "autovacuum = off\nmax_prepared_transactions = 5\nwal_keep_size = '100MB'\n");
+	($pg, $repo, $config) = @$site{qw(pg repo config)};
+	$pg->sql('CREATE TABLE before_backup (i int)');
+	$pg->sql('DROP TABLE before_backup');
+	$pg->sql("CREATE TABLE $_ AS SELECT 1 AS i") for qw(early inlast prepared child sibling open_at_fork);
+	$pg->sql("DO \$\$ BEGIN FOR n IN 1 .. 300 LOOP EXECUTE format('CREATE TABLE crossing%s (i int)', n); END LOOP; END \$\$");
+	my $r = seawall('backup', '--label', 'one', { config => $config });
+	is($r->{status}, 0, 'backup') or diag SeawallTest::describe($r);
+	my $dir = path("standby$version");
+	$r = seawall('restore', '--standby', '--pgdata', $dir, { config => $config });
+	is($r->{status}, 0, 'restore --standby') or diag SeawallTest::describe($r);
+	my ($standby, $own) = adopt("s$version", $dir, "hot_standby = on\n");
+	SeawallTest::append("$dir/postgresql.auto.conf", "primary_conninfo = '" . $pg->conninfo . "'\n");
+	$standby->start;
+
+	my $early = transaction('DROP TABLE early');
+	$pg->sql("BEGIN; DROP TABLE prepared; PREPARE TRANSACTION 'p'");
+	my $child = SeawallTest::spawn($pg->psql_command, { stdin => "BEGIN; DROP TABLE open_at_fork; SELECT pg_sleep(600); COMMIT" });
+	$pg->wait_for_sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'", '1', 20);
+	$pg->switch_and_wait;
+	# its records fill the rest, and its COMMIT stands across the border
+	$pg->sql("BEGIN; DO \$\$ BEGIN FOR n IN 1 .. 300 LOOP EXECUTE format('DROP TABLE crossing%s', n); END LOOP; END \$\$;"
+		. " SELECT pg_logical_emit_message(false, 'fill', repeat('x', (1048576 - (pg_current_wal_insert_lsn() - '0/0'::pg_lsn) % 1048576 - 8000)::int)); COMMIT");
+	my $xid = transaction('DROP TABLE inlast');
+	my $last = $pg->sql('SELECT pg_walfile_name(pg_current_wal_lsn())');
+	my $before = $pg->sql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1048576)");
+	$pg->wait_archived($before);
+	$standby->wait_for_sql("SELECT pg_last_wal_replay_lsn() >= '" . $pg->sql('SELECT pg_current_wal_lsn()') . "'", 't', 60);
+	$pg->kill9;
+	SeawallTest::reap($child, 20);
+	is(scalar(grep { m{/\Q$last\E\.zst} } $repo->names), 0, 'the last segment was not archived');
+	$standby->promote;
+	my $dead = $pg;
+	$pg = $standby;
+	$pg->sql("COMMIT PREPARED 'p'");
+	my $on_child = transaction('DROP TABLE child');
+	$pg->switch_and_wait;
+
+	is(told(find(0, '--dropped', 'early', 'inlast', 'prepared', 'child', 'open_at_fork', 'crossing1', 'before_backup')),
+		join("\n", map { "dropped postgres.public.$_" } qw(before_backup early crossing1 inlast prepared child)), 'two timelines: each drop once');
+	is(scalar(@{ find(0, '--dropped', 'crossing*')->{found} }), 300, '... also of a COMMIT that stands across the border');
+	is(way_of('--dropped', 'before_backup'), 'timeline 1: no way', 'what was before the backup cannot be undone');
+	is(way_of('--dropped', 'early'), "timeline 1: seawall restore --pgdata DIR --target-xid $early --target-exclusive", 'the parent is on the way of the latest');
+	is(way_of('--dropped', 'inlast'), "timeline 1: seawall restore --pgdata DIR --target-xid $xid --target-exclusive", '... to its end');
+	is(way_of('--dropped', 'child'), "timeline 2: seawall restore --pgdata DIR --target-xid $on_child --target-exclusive", '... and so is the child');
+	my $p = find(0, '--xid', $xid)->{places};
+	is(join(' ', map { $_->{transaction}{timeline} } @$p), '1', 'a transaction of the parent that stands in the child\'s copy');
+	$p = find(0, '--around', find(0, '--dropped', 'inlast')->{found}[0]{time})->{places};
+	is(join(' ', map { "$_->{way_to_timeline} $_->{before}[-1]{xid}" } @$p), "2 $xid", '--around on the way of both');
+	like(join(' ', map { $_->{timeline} } @{ $p->[0]{before} }, @{ $p->[0]{after} }), qr/^(?:1 )+2( 2)*$/, '... over the border');
+	sibling($early, $on_child, $own);
+	damage($early, $on_child);
+	$pg->stop;
+	return;
+}
+
+# Somebody restored to before the mistake, and archives there too.
+sub sibling
+{
+	my ($early, $on_child, $own) = @_;
+	my $version = $pg->version;
+	my $dir = path("sibling$version");
+	my ($line) = find(0, '--dropped', 'early')->{found}[0]{restore};
+	$line =~ s/DIR/$dir/;
+	my (undef, undef, @word) = split / /, $line;
+	my $r = seawall('restore', @word, '--target-action', 'promote', { config => $config });
+	is($r->{status}, 0, 'restored to before the first drop') or diag SeawallTest::describe($r);
+	my ($new, $config3) = adopt("sib$version", $dir);
+	$new->start;
+	$new->wait_for_sql('SELECT pg_is_in_recovery()', 'f', 60);
+	is($new->sql('SELECT count(*) FROM early'), '1', '... where it is there');
+	local $pg = $new;
+	my $on_sibling = transaction('DROP TABLE sibling');
+	$pg->switch_and_wait;
+	is(way_of('--dropped', 'early'), "timeline 1: seawall restore --pgdata DIR --target-xid $early --target-exclusive --target-timeline 1",
+		'branches: what lies on another one names it');
+	is(way_of('--dropped', 'child'), "timeline 2: seawall restore --pgdata DIR --target-xid $on_child --target-exclusive --target-timeline 2", '... and the child');
+	is(way_of('--dropped', 'sibling'), "timeline 3: seawall restore --pgdata DIR --target-xid $on_sibling --target-exclusive --target-timeline 3", '... and the sibling');
+	is(told(find(0, '--dropped', 'early', 'child', 'sibling', '--target-timeline', 2)), "dropped postgres.public.early\ndropped postgres.public.child",
+		'--target-timeline: that one and what it came from');
+	is(told(find(0, '--dropped', 'early', 'child', 'sibling', '--target-timeline', 3)), 'dropped postgres.public.sibling', '... and no more');
+	my $p = find(0, '--around', find(0, '--dropped', 'child')->{found}[0]{time})->{places};
+	is(join(' ', map { $_->{way_to_timeline} } @$p), '3 2', '--around on both branches');
+	$p = find(0, '--target-timeline', 2, '--around', find(0, '--dropped', 'child')->{found}[0]{time})->{places};
+	is(join(' ', map { $_->{way_to_timeline} } @$p), '2', '... or on one');
+	is(scalar(@{ find(3, '--target-timeline', 3, '--xid', $early)->{places} }), 0, '--xid on a branch that has left before it');
+	$new->stop;
+	return;
+}
+
+# Holes and damage cost what is in them, and are said.
+sub damage
+{
+	my ($early, $on_child) = @_;
+	my ($child) = @{ find(0, '--dropped', 'child')->{found} };
+	my @segments = grep { m{/wal/00000001/0000000100000000\w{8}\.zst$} } $repo->names;
+	my $kept = $repo->get($segments[-2]);
+	$repo->remove($segments[-2]);
+	is(way_of('--dropped', 'child'), 'timeline 2: no way', 'behind a hole there is no way');
+	my ($name) = $segments[-2] =~ m{(\w{24})\.zst};
+	my $r = seawall('find', '--dropped', 'child', { config => $config });
+	like($r->{out}, qr/cannot be restored: .*\nmissing, so not looked at: $name\n\z/, '... which is said, and what is missing') or diag SeawallTest::describe($r);
+	$repo->replace($segments[-2], $kept);
+	$repo->flip($segments[-2], -100);
+	$r = seawall('find', '--dropped', 'child', { config => $config });
+	is($r->{status}, 0, 'damage fails nothing') or diag SeawallTest::describe($r);
+	like($r->{out}, qr/cannot be restored: .*\nnot wholly looked at: $name: /, '... and is said') if $r->{out} !~ /target-xid/;
+	$repo->replace($segments[-2], $kept);
+	return;
+}
+
 for my $version (versions())
 {
 	subtest "PostgreSQL $version" => sub { server($version) };
+	subtest "PostgreSQL $version, a failover and a sibling" => sub { failover($version) };
 }
 done_testing();

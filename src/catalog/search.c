@@ -52,6 +52,7 @@ struct run {
 	struct line *lines; /* by timeline */
 	size_t line_count;
 	struct line *line;  /* that is fed now */
+	const struct line *asked; /* params.timeline; NULL: all */
 	struct sw_ends ends;
 	size_t *candidates; /* pieces that may hold params->xid */
 	size_t candidate_count;
@@ -95,6 +96,32 @@ grow(void *items, size_t count, size_t size)
 	if (count != 0 && (count & (count - 1)) != 0)
 		return items;
 	return reallocarray(items, count == 0 ? 1 : 2 * count, size);
+}
+
+/* --- lines ------------------------------------------------------------------------- */
+
+static struct line *
+find_line(const struct run *run, uint32_t timeline)
+{
+	for (size_t i = 0; i < run->line_count; i++)
+		if (run->lines[i].timeline == timeline)
+			return &run->lines[i];
+	return NULL;
+}
+
+static bool
+is_on(const struct line *line, uint32_t timeline, sw_lsn lsn)
+{
+	const struct sw_timeline_entry *e = sw_timeline_find(&line->history, timeline);
+
+	return e != NULL && lsn >= e->begin && (e->end == 0 || lsn < e->end);
+}
+
+/* The place is on the line that is asked for. */
+static bool
+is_wanted(const struct run *run, uint32_t timeline, sw_lsn lsn)
+{
+	return run->asked == NULL || is_on(run->asked, timeline, lsn);
 }
 
 /* --- what is asked for ---------------------------------------------------------------- */
@@ -223,6 +250,8 @@ on_deed(void *ctx, const struct sw_deed *deed, struct sw_error *err)
 		.deed = *deed, .timeline = deed->timeline, .lsn = deed->lsn, .time_us = deed->time_us,
 	};
 
+	if (!is_wanted(run, deed->timeline, deed->lsn))
+		return SW_OK;
 	found.asked = is_asked(run, deed);
 	if (!found.asked && !wants_ends(run->params))
 		return SW_OK;
@@ -255,7 +284,7 @@ take_points(struct run *run, const struct sw_wal_digest *digest, uint32_t timeli
 		const struct sw_wal_point *p = &digest->points[i];
 		struct sw_search_found found = {.point = *p, .timeline = timeline, .lsn = p->lsn, .time_us = p->time_us};
 
-		if (p->lsn < from || p->lsn >= to)
+		if (p->lsn < from || p->lsn >= to || !is_wanted(run, timeline, p->lsn))
 			continue;
 		found.asked = is_asked_point(run, p);
 		rc = add_found(run, &found, err);
@@ -301,21 +330,13 @@ end_reach(struct line *line, sw_lsn to, struct sw_error *err)
 	return SW_OK;
 }
 
-static struct line *
-find_line(const struct run *run, uint32_t timeline)
-{
-	for (size_t i = 0; i < run->line_count; i++)
-		if (run->lines[i].timeline == timeline)
-			return &run->lines[i];
-	return NULL;
-}
-
+/* Is there WAL of the timeline on the way?  Recovery that stopped before it had left its parent leaves an empty entry. */
 static bool
-is_on(const struct line *line, uint32_t timeline, sw_lsn lsn)
+leads_through(const struct line *line, uint32_t timeline)
 {
 	const struct sw_timeline_entry *e = sw_timeline_find(&line->history, timeline);
 
-	return e != NULL && lsn >= e->begin && (e->end == 0 || lsn < e->end);
+	return e != NULL && (e->end == 0 || e->end > e->begin);
 }
 
 /* What the restore of a target follows by itself is the latest timeline; where there are branches, it is better said. */
@@ -332,7 +353,7 @@ way_to(const struct run *run, uint32_t timeline, sw_lsn lsn)
 		return way;
 	}
 	for (size_t i = 0; i < run->line_count; i++)
-		if (sw_timeline_find(&latest->history, run->lines[i].timeline) == NULL)
+		if (!leads_through(latest, run->lines[i].timeline))
 			way.timeline = latest->timeline;
 	return way;
 }
@@ -753,8 +774,9 @@ choose_lines(struct run *run, struct sw_error *err)
 			sw_store_url(run->params->repo->store));
 		return sw_hint(err, "'seawall list' shows the timelines");
 	}
+	run->asked = asked;
 	for (size_t i = 0; i < run->line_count; i++)
-		run->lines[i].wanted = sw_timeline_find(&asked->history, run->lines[i].timeline) != NULL;
+		run->lines[i].wanted = leads_through(asked, run->lines[i].timeline);
 	return SW_OK;
 }
 
@@ -891,11 +913,12 @@ find_around(struct run *run, struct sw_error *err)
 
 	for (size_t i = run->line_count; rc == SW_OK && i-- > 0;) {
 		const struct line *line = &run->lines[i];
-		struct sw_search_place *place = line->wanted ? add_place(run, err) : NULL;
+		struct sw_search_place *place;
 		const struct sw_end *mark;
 
-		if (!line->wanted)
+		if (run->asked != NULL && line != run->asked)
 			continue;
+		place = add_place(run, err);
 		if (place == NULL)
 			return err->rc;
 		place->timeline = line->timeline;
@@ -982,7 +1005,8 @@ find_xid(struct run *run, struct sw_error *err)
 	}
 	count = sort_hits(run, hits, count);
 	for (size_t i = 0; rc == SW_OK && i < count; i++)
-		rc = place_hit(run, hits, count, i, err);
+		if (is_wanted(run, hits[i].end.timeline, hits[i].end.lsn))
+			rc = place_hit(run, hits, count, i, err);
 	return rc;
 }
 

@@ -41,6 +41,8 @@ struct slot {
 
 struct walk {
 	const struct sw_index_params *params;
+	struct sw_index_range *ranges;
+	size_t range_count;
 	struct indexed *indexes; /* by group */
 	size_t index_count;
 	uint64_t total;
@@ -96,11 +98,16 @@ is_damage(sw_rc rc)
 }
 
 static sw_rc
-set_problem(struct sw_stretch_item *item, sw_rc rc, struct sw_error *err)
+set_problem(const struct worker *w, const struct sw_wal_name *name, struct sw_stretch_item *item, struct sw_error *err)
 {
-	item->problem = strdup(rc == SW_NOT_FOUND ? "was listed, but is not there any more" : err->text);
-	if (item->problem == NULL)
+	char object[SW_STORE_NAME_MAX];
+
+	sw_repository_wal_name(&w->repo, name, object);
+	if (asprintf(&item->problem, "%s in %s: %s", object, sw_store_url(w->repo.store),
+		err->rc == SW_NOT_FOUND ? "it was listed, but is not there any more" : err->text) < 0) {
+		item->problem = NULL;
 		return sw_fail(err, SW_SYSTEM, "out of memory");
+	}
 	for (char *p = item->problem; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = ' ';
@@ -138,17 +145,40 @@ read_whole(struct worker *w, const struct sw_wal_name *name, uint64_t next_xid, 
 	return rc;
 }
 
+/* The digest that push put into the summary, if there is one that can be used. */
+static sw_rc
+read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch_item *item, struct sw_error *err)
+{
+	__attribute__((cleanup(sw_wal_summary_release))) struct sw_wal_summary summary = {0};
+	sw_rc rc = sw_object_read_summary(&w->repo, name, &summary, err);
+
+	/* the whole object tells more of its damage */
+	if (rc == SW_CORRUPT || rc == SW_CONFIG)
+		return SW_OK;
+	if (rc != SW_OK || summary.digest == NULL || summary.digest->truncated ||
+		summary.digest->start != name->segment * w->repo.reg.segment_size)
+		return rc;
+	item->digest = *summary.digest;
+	item->has_digest = item->summary = true;
+	free(summary.digest);
+	summary.digest = NULL;
+	return SW_OK;
+}
+
 static sw_rc
 read_segment(struct worker *w, uint64_t segment, uint64_t next_xid, struct sw_stretch *ret_stretch,
 	struct sw_error *err)
 {
 	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = w->walk->params->timeline, .segment = segment};
 	struct sw_stretch_item item = {.first = segment, .last = segment};
-	sw_rc rc = read_whole(w, &name, next_xid, &item.digest, err);
+	sw_rc rc = read_summary(w, &name, &item, err);
 
-	item.has_digest = rc == SW_OK;
+	if (rc == SW_OK && !item.has_digest) {
+		rc = read_whole(w, &name, next_xid, &item.digest, err);
+		item.has_digest = rc == SW_OK;
+	}
 	if (is_damage(rc))
-		rc = set_problem(&item, rc, err);
+		rc = set_problem(w, &name, &item, err);
 	if (rc == SW_OK)
 		return sw_stretch_of(&item, ret_stretch, err);
 	sw_stretch_item_release(&item);
@@ -278,7 +308,7 @@ complete(struct worker *w, struct sw_stretch *stretch, struct sw_error *err)
 			free(item->digest.head);
 			item->digest.tail = item->digest.head = NULL;
 		} else if (is_damage(rc)) {
-			rc = set_problem(item, rc, err);
+			rc = set_problem(w, &name, item, err);
 		}
 	}
 	return rc;
@@ -314,14 +344,18 @@ load_index(struct worker *w, const struct slot *slot, struct sw_stretch *stretch
 	return rc == SW_OK ? sw_index_object_full(&place, buf.data, buf.len, slot->first, slot->last, stretch, err) : rc;
 }
 
-/* A damaged index object is passed over: the slot is to be read again, without it. */
+/*
+ * A damaged index object is passed over: *ret_usable false, the slot is to be read again, without it, and belongs to
+ * whoever claims its batches.
+ */
 static sw_rc
-read_index(struct worker *w, struct slot *slot, struct sw_error *err)
+read_index(struct worker *w, struct slot *slot, bool *ret_usable, struct sw_error *err)
 {
 	struct walk *walk = w->walk;
 	char name[SW_STORE_NAME_MAX];
 	sw_rc rc = load_index(w, slot, &slot->batches[0], err);
 
+	*ret_usable = rc == SW_OK;
 	if (rc == SW_OK)
 		return complete(w, &slot->batches[0], err);
 	if (!is_damage(rc))
@@ -342,14 +376,13 @@ static sw_rc
 add_index(void *ctx, const char *name, const struct sw_store_info *info, struct sw_error *err)
 {
 	struct walk *walk = ctx;
-	const struct sw_index_params *params = walk->params;
 	struct indexed *indexes = walk->indexes;
 	size_t count = walk->index_count;
 	uint64_t group;
 
 	if (!sw_index_object_parse_name(name, &group))
 		return SW_OK;
-	if (group > group_of(params->ranges[params->range_count - 1].last))
+	if (group > group_of(walk->ranges[walk->range_count - 1].last))
 		return SW_CONFLICT;
 	if (count >= INDEXES_MAX)
 		return sw_fail(err, SW_CORRUPT, "there are more than %d index objects", INDEXES_MAX);
@@ -367,7 +400,7 @@ static sw_rc
 list_indexes(struct walk *walk, struct sw_error *err)
 {
 	const struct sw_index_params *params = walk->params;
-	uint64_t first = group_of(params->ranges[0].first);
+	uint64_t first = group_of(walk->ranges[0].first);
 	char prefix[SW_STORE_NAME_MAX], after[SW_STORE_NAME_MAX];
 
 	sw_repository_name(params->repo, prefix, "index/%08" PRIX32 "/", params->timeline);
@@ -398,23 +431,22 @@ find_index(const struct walk *walk, uint64_t group)
 static struct slot *
 begin_slot(struct walk *walk)
 {
-	const struct sw_index_params *params = walk->params;
 	struct slot *slot = &walk->ring[walk->made % walk->ring_size];
 	uint64_t end;
 
-	if (walk->made - walk->taken == walk->ring_size || walk->range == params->range_count)
+	if (walk->made - walk->taken == walk->ring_size || walk->range == walk->range_count)
 		return NULL;
 	*slot = (struct slot){.first = walk->segment};
 	end = (group_of(slot->first) + 1) * SW_INDEX_GROUP - 1;
-	slot->last = end < params->ranges[walk->range].last ? end : params->ranges[walk->range].last;
+	slot->last = end < walk->ranges[walk->range].last ? end : walk->ranges[walk->range].last;
 	slot->index = find_index(walk, group_of(slot->first));
 	set_batches(slot);
 	if (slot->index != NULL)
 		slot->batch_count = 1;
-	if (slot->last < params->ranges[walk->range].last)
+	if (slot->last < walk->ranges[walk->range].last)
 		walk->segment = slot->last + 1;
-	else if (++walk->range < params->range_count)
-		walk->segment = params->ranges[walk->range].first;
+	else if (++walk->range < walk->range_count)
+		walk->segment = walk->ranges[walk->range].first;
 	walk->made++;
 	return slot;
 }
@@ -435,7 +467,7 @@ claim(struct walk *walk, const struct sw_pool *pool, unsigned *ret_batch)
 		}
 		if (found == NULL)
 			found = begin_slot(walk);
-		if (found == NULL && walk->range == walk->params->range_count && walk->taken == walk->made)
+		if (found == NULL && walk->range == walk->range_count && walk->taken == walk->made)
 			break;
 		if (found == NULL)
 			pthread_cond_wait(&walk->changed, &walk->mutex);
@@ -488,10 +520,13 @@ work(struct sw_pool *pool, unsigned number, void *ctx, struct sw_error *err)
 	(void)number;
 	w.repo.store = store;
 	while (rc == SW_OK && (slot = claim(walk, pool, &batch)) != NULL) {
-		bool indexed = slot->index != NULL;
+		bool whole = true;
 
-		rc = indexed ? read_index(&w, slot, err) : read_batch(&w, slot, batch, pool, &slot->batches[batch], err);
-		if (rc == SW_OK && indexed == (slot->index != NULL) && !stopping(walk, pool))
+		if (slot->index != NULL)
+			rc = read_index(&w, slot, &whole, err);
+		else
+			rc = read_batch(&w, slot, batch, pool, &slot->batches[batch], err);
+		if (rc == SW_OK && whole && !stopping(walk, pool))
 			rc = batch_done(&w, slot, err);
 	}
 	if (rc != SW_OK)
@@ -690,14 +725,23 @@ run(struct walk *walk, unsigned workers, sw_index_each each, void *ctx, struct s
 
 /* --- the walk -------------------------------------------------------------------------------- */
 
+/* Ranges side by side are one. */
 static sw_rc
-check_params(const struct sw_index_params *params, struct walk *walk, struct sw_error *err)
+take_ranges(const struct sw_index_params *params, struct walk *walk, struct sw_error *err)
 {
+	walk->ranges = calloc(params->range_count + 1, sizeof(*walk->ranges));
+	if (walk->ranges == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
 	for (size_t i = 0; i < params->range_count; i++) {
 		const struct sw_index_range *range = &params->ranges[i];
+		struct sw_index_range *before = walk->range_count > 0 ? &walk->ranges[walk->range_count - 1] : NULL;
 
-		if (range->last < range->first || (i > 0 && range->first <= params->ranges[i - 1].last))
+		if (range->last < range->first || (before != NULL && range->first <= before->last))
 			return sw_fail(err, SW_BUG, "ranges of WAL that are not in order");
+		if (before != NULL && before->last + 1 == range->first)
+			before->last = range->last;
+		else
+			walk->ranges[walk->range_count++] = *range;
 		walk->total += range->last - range->first + 1;
 	}
 	return SW_OK;
@@ -713,6 +757,7 @@ release_walk(struct walk *walk)
 	}
 	free(walk->ring);
 	free(walk->indexes);
+	free(walk->ranges);
 }
 
 sw_rc
@@ -724,21 +769,21 @@ sw_index_walk(const struct sw_index_params *params, sw_index_each each, void *ct
 		.changed = PTHREAD_COND_INITIALIZER,
 	};
 	uint64_t workers = params->workers > 0 ? params->workers : 1;
-	sw_rc rc = check_params(params, &walk, err);
+	sw_rc rc = take_ranges(params, &walk, err);
 
-	if (rc != SW_OK || params->range_count == 0)
-		return rc;
-	if (workers > walk.total / BATCH + params->range_count)
-		workers = walk.total / BATCH + params->range_count;
-	walk.segment = params->ranges[0].first;
-	walk.ring_size = 2 * workers;
-	walk.ring = calloc(walk.ring_size, sizeof(*walk.ring));
-	if (walk.ring == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	if (params->detail != SW_INDEX_FRESH && list_indexes(&walk, err) != SW_OK)
-		rc = fail_walk(&walk, err);
-	if (rc == SW_OK)
-		rc = run(&walk, (unsigned)workers, each, ctx, err);
+	if (rc == SW_OK && walk.range_count > 0) {
+		if (workers > walk.total / BATCH + walk.range_count)
+			workers = walk.total / BATCH + walk.range_count;
+		walk.segment = walk.ranges[0].first;
+		walk.ring_size = 2 * workers;
+		walk.ring = calloc(walk.ring_size, sizeof(*walk.ring));
+		if (walk.ring == NULL)
+			rc = sw_fail(err, SW_SYSTEM, "out of memory");
+		if (rc == SW_OK && params->detail != SW_INDEX_FRESH && list_indexes(&walk, err) != SW_OK)
+			rc = fail_walk(&walk, err);
+		if (rc == SW_OK)
+			rc = run(&walk, (unsigned)workers, each, ctx, err);
+	}
 	release_walk(&walk);
 	return rc;
 }

@@ -201,6 +201,7 @@ fill_repository(void)
 	put_segments(1, 17, 20);
 	put_history(2, "1\t0/A80000\tx\n");
 	put_point(2, 10, 0x40000, "before_fork");
+	put_segments(2, 8, 9);
 	put_segments(2, 11, 11);
 	put_point(2, 12, 0x20000, "behind_fork");
 	put_segments(2, 13, 18);
@@ -252,6 +253,12 @@ fill_repository(void)
 	put_segments(19, 6, 7);
 	put_history(20, "18\t0/580000\tx\n");
 	put_verdict(20, 5, SW_WAL_BROKEN, 0x50000, "a CRC is wrong at 0/550000");
+	put_history(21, "18\t0/680000\tx\n");
+	put_first(21, 18, 6, AT(6, 0x80000));
+	put_history(22, "1\t0/A08000\tx\n");
+	put_first(22, 1, 10, AT(10, 0x8000));
+	put_history(23, "2\t0/980000\tx\n");
+	put_first(23, 2, 9, AT(9, 0x80000));
 }
 
 static bool
@@ -291,6 +298,7 @@ static const struct {
 	{'g', 3, AT(15, 0x28), AT(15, 0x100)},
 	{'h', 6, AT(12, 0x28), AT(12, 0x100)},
 	{'i', 2, AT(8, 0x28), AT(12, 0x200)}, /* begun before the fork */
+	{'j', 3, AT(9, 0x28), AT(15, 0x300)}, /* begun before two forks */
 	{'k', 11, AT(2, 0x28), AT(2, 0x100)},
 	{'l', 13, AT(2, 0x28), AT(2, 0x100)},
 	{'m', 13, AT(5, 0x28), AT(5, 0x100)},
@@ -359,6 +367,9 @@ static const struct {
 	{"two forks in one segment, which only the last child has", "1:1-5 10:6-8", "9:", "a", "1:3..6=aa 9:6..6=aa 10:6..8=aa"},
 	{"a backup begun on the parent's WAL", "1:1-9 2:10-18", "2", "i", "2:12..18=ii"},
 	{"... with a gap there", "1:1-8 2:10-18", "2", "i", "-1:9-9 unused:i"},
+	{"a backup begun two forks before", "1:1-9 2:10-13 3:14-16", "23", "j", "3:15..16=jj"},
+	{"WAL of a timeline before its fork does not count", "1:1-9 2:8-8 2:10-18", "2", "a", "1:3..10=aa 2:10..18=aa"},
+	{"a child that claims to be older than its parent", "1:1-20 2:10-18 23:9-9", "2G", "a", "1:3..20=aa 2:10..18=aa"},
 	{"expired WAL before a fork is no gap", "2:12-18", "2", "d", "2:12..18=dd"},
 	{"a child without its history", "1:1-20 6:12-13", "", "ah", "1:3..20=aa 6:12..13=hh"},
 
@@ -372,6 +383,7 @@ static const struct {
 	{"WAL of unknown format is taken as whole", "17:1-4", "", "u", "17:4..4=uu"},
 	{"the parent's segment at the fork is broken, the child's is not", "18:1-5 19:5-7", "C", "v",
 		"18:2..5=vv! 19:5..7=vv *18:5-5"},
+	{"a child that leaves behind the broken place", "18:1-5 21:6-6", "E", "v", "18:2..5=vv! *18:5-5"},
 	{"the child's is broken before the fork", "18:1-4 20:5-5", "D", "v", "18:2..4=vv *20:5-5"},
 };
 
@@ -517,6 +529,29 @@ test_window(void)
 		windows.wal[1].first == 10 && windows.wal[1].last == 18, "WAL is told as it is archived");
 	is_lsn(windows.wal[0].end, AT(10, 0), "... and where it ends");
 	release();
+	find("2:10-18", "2", "e", false, &err);
+	tap_ok(windows.wal_count == 1 && windows.wal[0].timeline == 2, "... not where a child's copy stands for it");
+	release();
+	for (int i = 0; i < 2; i++) {
+		find(i == 0 ? "1:1-9 22:10-10" : "1:1-20 22:10-10", "F", "a", false, &err);
+		if (tap_is_int((long long)windows.window_count, 2, "a fork without a commit in its segment"))
+			is_time(windows.windows[1].begin_us, minute(9) + 30 * SECOND, "... begins with the parent's last one");
+		release();
+	}
+}
+
+static void
+test_no_commit(void)
+{
+	struct sw_error err = SW_ERROR_INIT;
+
+	find("30:1-3", "", "w", false, &err);
+	if (tap_is_int((long long)windows.window_count, 1, "a backup behind the last commit")) {
+		is_lsn(windows.windows[0].last.lsn, 0, "... has none in its window");
+		is_lsn(windows.windows[0].end, AT(3, 0xF0000), "... which goes on to the last record");
+		is_time(windows.windows[0].end_us, minute(3) + 30 * SECOND, "... and its time");
+	}
+	release();
 }
 
 static void
@@ -658,6 +693,15 @@ test_groups(void)
 		sw_store_list(store, sw_repository_name(&repo, prefix, "index/"), NULL, count_one, &objects, &err);
 		tap_is_int(objects, 1, "the one whole group is in the index");
 	}
+	find("30:1-550", "", "wx", true, &err);
+	if (tap_is_int((long long)windows.window_count, 1, "a window over the whole group")) {
+		const struct sw_window *w = windows.windows;
+
+		tap_is_int((long long)w->commits, 2 * 548, "... counts its commits");
+		is_lsn(w->end, AT(550, 0xF0000), "... and ends with the last record");
+		tap_ok(w->last_backup == &inventory.backups[1], "... with the newest backup in it");
+	}
+	release();
 }
 
 int
@@ -673,6 +717,7 @@ main(void)
 	test_words();
 	test_gap_times();
 	test_groups();
+	test_no_commit();
 	sw_store_free(store);
 	scratch_remove(dir);
 	return tap_done();

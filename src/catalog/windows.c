@@ -527,8 +527,8 @@ reach_to(struct finder *f, struct line *line, sw_lsn lsn, const struct sw_wal_di
 			return rc;
 		f->stretches[i].borrowed = true;
 	}
-	if (f->stretches[i].end < lsn || f->stretches[i].borrowed) {
-		f->stretches[i].end = lsn > f->stretches[i].end ? lsn : f->stretches[i].end;
+	if (f->stretches[i].end < lsn) {
+		f->stretches[i].end = lsn;
 		if (f->stretches[i].window == NONE)
 			rc = open_by_fork(f, i, digest, depth, err);
 		if (rc == SW_OK)
@@ -643,12 +643,9 @@ note_forks(struct finder *f, const struct sw_wal_digest *d, sw_lsn to)
 		if (d->checkpoints[i].timeline == line->timeline && d->checkpoints[i].lsn >= line->fork &&
 			d->checkpoints[i].previous_timeline != line->timeline)
 			line->fork_us = d->checkpoints[i].time_us;
-	for (; f->child < f->child_end && f->children[f->child]->fork <= to; f->child++) {
-		struct line *child = f->children[f->child];
-		struct sw_wal_moment before = last_moment(d, 0, child->fork);
-
-		child->before = before.lsn > f->moment.lsn ? before : f->moment;
-	}
+	/* what else is before the fork in this segment, the child's copy tells */
+	for (; f->child < f->child_end && f->children[f->child]->fork <= to; f->child++)
+		f->children[f->child]->before = f->moment;
 	if (d->last_end.lsn > f->moment.lsn)
 		f->moment = d->last_end;
 }

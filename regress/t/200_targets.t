@@ -105,6 +105,26 @@ sub first_window
 	return;
 }
 
+# PostgreSQL itself stops at both ends of a window.
+sub reachable
+{
+	my ($site) = @_;
+	my $window = data($site->{config})->{windows}[0];
+	for my $end (qw(begin_lsn end_lsn))
+	{
+		my $dir = path("$end$site->{name}");
+		succeeds("restore to $end", seawall('restore', '--pgdata', $dir, '--target-lsn', $window->{$end}, '--target-action', 'promote',
+			{ config => $site->{config} }))->{status} == 0 or next;
+		my $new = SeawallTest::Cluster->new(version => $site->{pg}->version, name => "$end$site->{name}", from => $dir);
+		$new->own_settings("archive_command = 'false'\n");
+		ok($new->start(fail_ok => 1), '... it starts') or next;
+		$new->wait_for_sql('SELECT pg_is_in_recovery()', 'f', 60);
+		like($new->log_text, qr/recovery stopping after WAL location \(LSN\) "$window->{$end}"/, '... and stops there');
+		$new->stop('immediate');
+	}
+	return;
+}
+
 # What --since, --until, --between and --limit leave.
 sub choices
 {
@@ -167,6 +187,30 @@ sub lag
 	$pg->stop;
 	like(text($config, 'the server is stopped'), qr/^not archived yet: not known, the server does not answer: /m, '... which is no error');
 	$pg->start;
+	return;
+}
+
+# A standby is asked for what it has replayed.
+sub standby
+{
+	my ($site) = @_;
+	my ($pg, $config) = @$site{qw(pg config)};
+	my $dir = path("standby$site->{name}");
+	succeeds('a standby', seawall('restore', '--standby', '--pgdata', $dir, { config => $config }))->{status} == 0 or return;
+	my $standby = SeawallTest::Cluster->new(version => $pg->version, name => "s$site->{name}", from => $dir);
+	$standby->own_settings("archive_command = 'false'\n");
+	SeawallTest::append("$dir/postgresql.auto.conf", "primary_conninfo = '" . $pg->conninfo . "'\n");
+	$standby->start;
+	$pg->sql("INSERT INTO mark SELECT md5(g::text) FROM generate_series(1, 2000) g");
+	my $lsn = $pg->sql('SELECT pg_current_wal_lsn()');
+	$standby->wait_for_sql("SELECT pg_last_wal_replay_lsn() >= '$lsn'", 't');
+	my $of_standby = write_config(path("standby-$site->{name}.conf"), cluster => { pgdata => $dir, 'pg-host' => $standby->sockets,
+		'pg-port' => 5432, 'pg-user' => 'postgres' }, repos => [ $site->{repo} ]);
+	my $server = data($of_standby)->{server};
+	ok($server->{in_recovery}, '... says that it is one');
+	cmp_ok($server->{unarchived_bytes}, '>', 50_000, '... and what it has that is not archived');
+	like(text($of_standby, 'in text'), qr/^not archived yet: .* of timeline 1 on the standby;/m, '... in words');
+	$standby->stop;
 	return;
 }
 
@@ -294,6 +338,22 @@ sub drawing
 	return;
 }
 
+my $s3 = SeawallTest::Gateway->new;
+subtest 'on S3' => sub {
+	my $site = new_site('s3', kind => 's3', gateway => $s3, version => (versions())[0], segment_mb => 1);
+	$site->{name} = 's3';
+	$site->{pg}->sql('CREATE TABLE mark (word text)');
+	$site->{pg}->switch_and_wait;
+	first_window($site);
+	standby($site);
+	work($site->{pg}, 'lost');
+	my $lost = work($site->{pg}, 'lost too');
+	work($site->{pg}, 'behind');
+	$site->{repo}->remove(object($site->{repo}, $lost));
+	like(text($site->{config}, 'a segment is gone'), qr/^  missing    $lost$/m, '... and named');
+	$site->{pg}->stop;
+};
+
 for my $version (versions())
 {
 	subtest "PostgreSQL $version" => sub {
@@ -302,6 +362,7 @@ for my $version (versions())
 		$site->{pg}->sql('CREATE TABLE mark (word text)');
 		$site->{pg}->switch_and_wait;
 		first_window($site);
+		reachable($site);
 		choices($site);
 		lag($site);
 		gaps($site);

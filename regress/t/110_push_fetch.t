@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use FindBin;
+use JSON::PP;
 use lib "$FindBin::Bin/../lib";
 use SeawallTest;
 use Test::More;
@@ -127,7 +128,8 @@ sub test_conflict
 {
 	my ($kind, $repo, $config) = @_;
 	my $before = $repo->get(object($segments[0]));
-	refused(push_status($config, "$elsewhere/$segments[0]"), 1, qr/LSN 0\/\w+/, "$kind: another content is refused");
+	refused(push_status($config, '--push-validate=off', "$elsewhere/$segments[0]"), 1, qr/different from LSN 0\/\w+/,
+		"$kind: another content is refused");
 	ok($repo->get(object($segments[0])) eq $before, '... and what is there stays');
 	is(fetch_status($config, $segments[0], $to), 0, '... and can be fetched');
 	unlink $restored;
@@ -137,6 +139,65 @@ sub test_conflict
 	is(join(' ', map { SeawallTest::reap($_)->{status} } @racers), '0 0 0 0', "$kind: four pushes of one file at once");
 	is(fetch_status($config, $segments[1], $to), 0, '... and it is whole');
 	ok(slurp($restored) eq slurp("$wal/$segments[1]"), '... and right');
+	unlink $restored;
+}
+
+sub summary_of
+{
+	my ($repo, $file) = @_;
+	my $object = $repo->get(object($file));
+	return JSON::PP->new->decode(substr $object, 8, unpack 'x4V', $object);
+}
+
+# Pushes what is damaged, ends early or is not known, and looks at what the summary says.
+sub test_validation
+{
+	my ($kind) = @_;
+	my $repo = SeawallTest::Repo->of_kind($kind, 'validate', $s3);
+	my $config = config_of("validate-$kind", $repo);
+	is(status_of(seawall('init', { config => $config })), 0, "$kind: init") or diag SeawallTest::describe($last);
+	my $good = slurp("$wal/$segments[1]");
+	my $write = sub { my ($file, $bytes) = @_; spew("$elsewhere/$file", $bytes); return "$elsewhere/$file" };
+
+	my $spoilt = $good;
+	substr($spoilt, 100_000, 1) ^= "\x01";
+	my $damaged = $write->($segments[1], $spoilt);
+	refused(push_status($config, $damaged), 1, qr{damaged at LSN 0/\w+: .*CRC.*push-validate = warn}s, "$kind: damaged WAL is refused");
+	ok(!(grep { $_ eq object($segments[1]) } $repo->names), '... and not archived');
+	is(push_status($config, '--push-validate=warn', $damaged), 0, '... unless a warning is enough') or diag SeawallTest::describe($last);
+	like($last->{err}, qr{warning: $segments[1] is archived, but its WAL is damaged at LSN 0/\w+}, '... which is given');
+	is(summary_of($repo, $segments[1])->{wal}{verdict}, 'broken', '... and the summary says it');
+	$repo->remove(object($segments[1]));
+	is(push_status($config, '--push-validate=off', $damaged), 0, "$kind: or it is not looked at");
+	is($last->{err}, '', '... silently');
+	is(summary_of($repo, $segments[1])->{wal}, undef, '... and the summary says nothing');
+	refused(push_status($config, "pg_wal/$segments[1]"), 1, qr/different from LSN/, '... the right one is another content then');
+	$repo->remove(object($segments[1]));
+
+	my $new = $good;
+	substr($new, $_ * 8192, 2) = pack 'v', 0xD1FF for 0 .. 127;
+	is(push_status($config, $write->($segments[1], $new)), 0, "$kind: WAL of an unknown format is archived");
+	like($last->{err}, qr/warning: $segments[1] is archived without having been read: .*D1FF/, '... with a warning');
+	$repo->remove(object($segments[1]));
+
+	my $early = $good;
+	substr($early, 65536) = "\0" x (length($early) - 65536);
+	is(push_status($config, $write->($segments[1], $early)), 0, "$kind: an unfinished segment of a cascaded standby is archived");
+	like($last->{err}, qr{warning: .* ends at LSN 0/\w+}, '... with a warning');
+	is(push_status($config, $write->("$segments[1].partial", $early)), 0, "$kind: and a partial one");
+	is($last->{err}, '', '... without');
+	is(summary_of($repo, "$segments[1].partial")->{wal}{verdict}, 'ends early', '... though it is told');
+
+	is(push_status($config, "pg_wal/$segments[2]"), 0, "$kind: a sound segment");
+	my $says = summary_of($repo, $segments[2]);
+	is($says->{wal}{verdict}, 'complete', '... is said to be one');
+	is($says->{wal}{start}, $says->{start_lsn}, '... from its start');
+	my @born = map { @$_[6] } map { @{ $_->{born} // [] } } @{ $says->{wal}{acts} };
+	ok((grep { $_ eq 't3' } @born), '... where a table was made') or diag "@born";
+	is(push_status($config, '--push-validate=off', "pg_wal/$segments[2]"), 0, '... the same content with another summary is success');
+	like($last->{err}, qr/already archived/, '... because it is there');
+	is(fetch_status($config, $segments[2], $to), 0, '... and it can be fetched');
+	ok(slurp($restored) eq slurp("$wal/$segments[2]"), '... right');
 	unlink $restored;
 }
 
@@ -242,6 +303,7 @@ for my $kind (qw(file s3))
 	test_usage($kind, $config);
 	test_conflict($kind, $repo, $config);
 	test_hole($kind, $repo, $config);
+	test_validation($kind);
 	test_damage($kind, $repo, $config);
 	test_unreachable($kind, $repo);
 }
@@ -253,7 +315,7 @@ for my $kind (qw(file s3))
 	is(status_of(seawall('init', { config => $config })), 0, 'versioned bucket: init') or diag SeawallTest::describe($last);
 	is(push_status($config, "pg_wal/$segments[0]"), 0, '... push') or diag SeawallTest::describe($last);
 	is(push_status($config, "pg_wal/$segments[0]"), 0, '... again');
-	refused(push_status($config, "$elsewhere/$segments[0]"), 1, qr/LSN/, '... another content is refused');
+	refused(push_status($config, '--push-validate=warn', "$elsewhere/$segments[0]"), 1, qr/different from LSN/, '... another content is refused');
 	$repo->replace(object($segments[0]), 'a foreign hand');
 	is(fetch_status($config, $segments[0], $to), 0, '... and what came first is fetched') or diag SeawallTest::describe($last);
 	ok(slurp($restored) eq slurp("$wal/$segments[0]"), '... with its bytes');

@@ -12,6 +12,7 @@
 #include "archive/object.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "wal_maker.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MB (1024 * 1024)
@@ -627,6 +628,164 @@ test_wide_window(void)
 		"a frame that wants 1 GiB of memory does not get it: %s", err.text);
 }
 
+/* --- what the WAL says --------------------------------------------------------------------- */
+
+/* A store whose every name is one object; counts requests. */
+struct one_object {
+	struct sw_store store;
+	const struct sw_buf *object;
+	unsigned requests;
+};
+
+static sw_rc
+one_object_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t len, struct sw_stage *sink, struct sw_error *err)
+{
+	struct one_object *s = (struct one_object *)store;
+	uint64_t left = s->object->len - offset, most = len & ~SW_STORE_AT_MOST;
+	sw_rc rc;
+
+	(void)name;
+	s->requests++;
+	if (offset > s->object->len || (most > left && !(len & SW_STORE_AT_MOST)))
+		return sw_fail(err, SW_CORRUPT, "a range outside the object");
+	rc = sw_stage_write(sink, s->object->data + offset, most < left ? most : left, err);
+	return rc == SW_OK ? sw_stage_finish(sink, err) : rc;
+}
+
+static sw_rc
+read_summary(const struct sw_buf *object, const char *file, struct sw_wal_summary *ret_summary, unsigned *ret_requests,
+	struct sw_error *err)
+{
+	static const struct sw_store_ops ops = {.get = one_object_get};
+	static char url[] = "file:///one";
+	struct one_object store = {.store = {.ops = &ops, .url = url}, .object = object};
+	struct sw_repository repo;
+	struct sw_wal_name name;
+	sw_rc rc;
+
+	sw_repository_assume(&store.store, "main", 1, MB, &repo);
+	sw_wal_name_parse(file, MB, &name);
+	rc = sw_object_read_summary(&repo, &name, ret_summary, err);
+	*ret_requests = store.requests;
+	return rc;
+}
+
+/* The object of a segment in which `count` files are made, two by each transaction. */
+static void
+object_of_wal(unsigned count, size_t spoil, struct sw_wal_summary *summary, struct sw_buf *ret_object)
+{
+	struct sw_wal_digester_params params = {
+		.start = (sw_lsn)3 * MB, .segment_size = MB, .timeline = 1, .system_identifier = MAKER_SYSTEM_ID, .block_size = 8192,
+		.next_xid = 500,
+	};
+	struct sw_object_source source = {.path = "pg_wal/x", .level = 1, .memory_max = (size_t)4 * MB, .wal = &params};
+	uint8_t content[2 + 16] = {255, 16};
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_store_body body;
+	struct sw_object object;
+	struct wal_maker wal;
+
+	maker_init(&wal, 8192, MB, 1, (sw_lsn)3 * MB);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t filenode = 20000 + i;
+
+		memcpy(content + 10, &filenode, 4);
+		maker_add(&wal, 24 + sizeof(content), 1000 + i / 2, SW_RMGR_SMGR, 0x10, content);
+	}
+	maker_switch(&wal);
+	wal.bytes[spoil] ^= spoil != 0;
+	*summary = segment_summary();
+	source.fd = file_of(wal.bytes, MB);
+	tap_is(sw_rc_name(sw_object_make(&source, summary, &object, &err)), "ok", "a segment that is read on the way (%s)", err.text);
+	body = sw_object_body(&object);
+	sw_buf_reserve(ret_object, body.len, &err);
+	sw_store_body_read(&body, 0, ret_object->data, body.len, &err);
+	ret_object->len = body.len;
+	sw_object_release(&object);
+	maker_release(&wal);
+	close(source.fd);
+}
+
+static void
+test_digests(void)
+{
+	static const struct {
+		unsigned count;
+		size_t spoil;
+		enum sw_wal_verdict verdict;
+		size_t least_acts, most_acts;
+		unsigned requests;
+	} cases[] = {
+		{4, 0, SW_WAL_COMPLETE, 2, 2, 1}, {1000, 0, SW_WAL_COMPLETE, 500, 500, 2}, {2000, 0, SW_WAL_COMPLETE, 10, 999, 1},
+		{4, 100, SW_WAL_BROKEN, 1, 1, 1},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct sw_wal_summary made, read = {0}, reader_summary;
+		struct sw_error err = SW_ERROR_INIT;
+		struct end end;
+		SW_AUTO_BUF object;
+		unsigned requests;
+
+		sw_buf_init(&object, (size_t)4 * MB);
+		object_of_wal(cases[i].count, cases[i].spoil, &made, &object);
+		tap_ok(made.digest != NULL && made.digest->verdict == cases[i].verdict, "its verdict is %s",
+			sw_wal_verdict_name(cases[i].verdict));
+		tap_is(sw_rc_name(read_summary(&object, SEGMENT, &read, &requests, &err)), "ok", "the summary is read (%s)", err.text);
+		tap_is_int(requests, cases[i].requests, "by as few requests");
+		tap_ok(read.digest != NULL && read.digest->verdict == cases[i].verdict && read.digest->act_count >= cases[i].least_acts &&
+			read.digest->act_count <= cases[i].most_acts && read.digest->truncated == (read.digest->act_count < cases[i].count / 2 &&
+			cases[i].verdict == SW_WAL_COMPLETE), "it says what happened, as far as there is room (%zu)",
+			read.digest != NULL ? read.digest->act_count : 0);
+		end_init(&end, (size_t)2 * MB);
+		tap_is(sw_rc_name(read_object(object.data, object.len, 4096, SEGMENT, &end, &reader_summary, &err)), "ok",
+			"and the content is read (%s)", err.text);
+		tap_ok(end.finished && reader_summary.digest == NULL, "without it");
+		sw_buf_release(&end.content);
+		sw_wal_summary_release(&made);
+		sw_wal_summary_release(&read);
+	}
+}
+
+static void
+test_summaries_alone(void)
+{
+	static const struct {
+		const char *from, *to, *file, *what;
+		sw_rc want;
+		size_t cut;
+	} cases[] = {
+		{NULL, NULL, HISTORY, "an older object, without what its WAL says", SW_OK, 0},
+		{"\"timeline\"", "\"wal\":7,\"timeline\"", HISTORY, "what is no digest", SW_CORRUPT, 0},
+		{"\"timeline\"", "\"wal\":{\"verdict\":\"complete\",\"start\":\"0/300000\",\"valid_to\":\"0/400000\"},\"timeline\"", HISTORY,
+			"what other WAL says", SW_CORRUPT, 0},
+		{NULL, NULL, "00000003.history", "another name", SW_CORRUPT, 0},
+		{"\"version\":1", "\"version\":2", HISTORY, "a newer format", SW_CONFIG, 0},
+		{NULL, NULL, HISTORY, "a summary that is cut off", SW_CORRUPT, 200},
+		{NULL, NULL, HISTORY, "no more than a header", SW_CORRUPT, 5},
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct sw_wal_summary read = {.size = 77};
+		struct sw_error err = SW_ERROR_INIT;
+		bool finished;
+		unsigned requests;
+		SW_AUTO_BUF object;
+		sw_rc rc;
+
+		sw_buf_init(&object, MB);
+		append_summary(&object, cases[i].from, cases[i].to);
+		append_frame(&object, HISTORY_TEXT, strlen(HISTORY_TEXT));
+		if (cases[i].cut == 0 && cases[i].want != SW_CONFIG)
+			tap_is(sw_rc_name(verdict(object.data, object.len, 100, HISTORY, &finished, &err)), "ok", "%s: can be fetched", cases[i].what);
+		object.len = cases[i].cut != 0 ? cases[i].cut : object.len;
+		rc = read_summary(&object, cases[i].file, &read, &requests, &err);
+		tap_is(sw_rc_name(rc), sw_rc_name(cases[i].want), "%s (%s)", cases[i].what, err.text);
+		tap_ok(rc == SW_OK ? read.digest == NULL && read.size == strlen(HISTORY_TEXT) : read.size == 77 && requests == 1,
+			"and nothing else is given");
+	}
+}
+
 int
 main(void)
 {
@@ -638,6 +797,8 @@ main(void)
 	test_cut_segment();
 	test_flips();
 	test_summaries();
+	test_digests();
+	test_summaries_alone();
 	test_any_name();
 	test_lying_lengths();
 	test_what_stands_behind();

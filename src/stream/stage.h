@@ -95,8 +95,9 @@ sw_rc sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct 
 void sw_stage_xxh3_release(struct sw_stage_xxh3 *s);
 
 /*
- * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS full pieces and returns; finish waits
- * until the next stage has finished.  What failed there is the result of a later write, or of finish.
+ * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS full pieces and returns; the thread
+ * goes on when half of the ring is full, or at finish, which waits until the next stage has finished.  What failed
+ * there is the result of a later write, or of finish.
  */
 #define SW_THREAD_SLOTS 8
 #define SW_THREAD_SLOT_SIZE (128 * 1024)

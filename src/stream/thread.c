@@ -4,6 +4,14 @@
 
 #include "stream/stage.h"
 
+/* Either side is woken for half a ring at once: going to sleep for each piece costs more CPU than the piece's way. */
+static void
+wake_at_half(struct sw_stage_thread *s)
+{
+	if (s->written - s->taken == SW_THREAD_SLOTS / 2)
+		pthread_cond_signal(&s->changed);
+}
+
 /* Wait for a piece; false at the end. */
 static bool
 next_piece(struct sw_stage_thread *s)
@@ -26,8 +34,9 @@ piece_done(struct sw_stage_thread *s, const struct sw_error *err)
 	if (err->rc != SW_OK) {
 		s->err = *err;
 		s->cancelled = true;
+		pthread_cond_signal(&s->changed);
 	}
-	pthread_cond_signal(&s->changed);
+	wake_at_half(s);
 	pthread_mutex_unlock(&s->mutex);
 }
 
@@ -100,7 +109,7 @@ hand_over(struct sw_stage_thread *s)
 	s->len[s->written % SW_THREAD_SLOTS] = s->filled;
 	s->written++;
 	s->filled = 0;
-	pthread_cond_signal(&s->changed);
+	wake_at_half(s);
 	pthread_mutex_unlock(&s->mutex);
 }
 

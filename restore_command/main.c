@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "archive/fetch.h"
 #include "base/interrupt.h"
@@ -51,8 +52,10 @@ main(int argc, char **argv)
 	sw_cli_start("seawall-fetch");
 	rc = run(argc, argv, &err);
 	sw_interrupt_die();
-	if (rc == SW_OK)
-		return 0;
+	if (rc == SW_OK) {
+		fflush(stdout);
+		_exit(0); /* recovery waits, and the libraries take a millisecond to clean up */
+	}
 	if (rc == SW_NOT_FOUND) {
 		sw_log(SW_LOG_DEBUG, "%s", err.text);
 		return 1;

@@ -157,6 +157,8 @@ try_repository(struct fetch *f, unsigned i, struct sw_error *err)
 	sw_repository_assume(store, sw_config_cluster(f->config), f->control.system_identifier,
 		f->control.segment_size, &repo);
 	rc = sw_fetch_from(&repo, &f->name, f->path, err);
+	if (rc == SW_OK)
+		store = NULL; /* 1 ms to close, which the end of the process does for nothing */
 	/* what is damaged may be a later version, put over the one that counts */
 	return rc == SW_NOT_FOUND || rc == SW_CONFLICT || rc == SW_DENIED || rc == SW_CORRUPT ?
 		prove(f, store, err) : rc;

@@ -13,7 +13,7 @@ struct sw_config;
  * file: %f, the name; path: %p, where it shall be.  The content is written to "<path>.seawall",
  * verified, and renamed; PostgreSQL itself makes it durable.
  *
- * SW_OK: complete and verified at path.
+ * SW_OK: complete and verified at path.  The store is left open: the caller ends the process, by _exit.
  * SW_NOT_FOUND: proved absent in every repository, each of which was read and is the right one, and
  * no later segment of the timeline is there.  Under standby.signal also an outage that lasted longer than
  * standby-outage-wait, and a corrupt object: both logged as errors, because streaming may have the WAL.

@@ -295,6 +295,10 @@ sub timelines
 	$repo->remove($history);
 	$out = text($third->{config}, 'a history is gone');
 	like($out, qr/^timeline 3: 00000003\.history is not in the repository/m, '... which is said');
+	like($out, qr/^nothing of timeline 3, on which the server is, can be recovered; 'seawall backup' opens a window there$/m,
+		'... with what to do');
+	like(text($third->{config}, 'and nobody is asked', '--offline'), qr/^nothing of timeline 3, the newest one, can be recovered;/m,
+		'... the same');
 	is(windows(data($third->{config})), '1:first-first! 1:second-second 2:second-second', '... nothing leads to its timeline');
 	$repo->replace($history, $text);
 	return $third;

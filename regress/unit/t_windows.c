@@ -650,6 +650,10 @@ test_gap_times(void)
 		is_time(windows.gaps[0].end_us, minute(14), "the first one behind it");
 	}
 	release();
+	find("1:1-7 2:10-18", "2", "a", false, &err);
+	if (tap_is_int((long long)windows.gap_count, 1, "a gap between a parent's end and the fork"))
+		is_time(windows.gaps[0].begin_us, minute(7) + 30 * SECOND, "... has the last moment before it too");
+	release();
 }
 
 static sw_rc

@@ -931,8 +931,10 @@ find_tail_gaps(struct finder *f, struct sw_error *err)
 		if (until <= r->last + 1)
 			continue;
 		for (size_t s = 0; rc == SW_OK && s < f->stretch_count; s++)
-			if (f->stretches[s].line->timeline == r->timeline && f->stretches[s].last == r->last && !f->stretches[s].borrowed)
+			if (f->stretches[s].line->timeline == r->timeline && f->stretches[s].last == r->last && !f->stretches[s].borrowed) {
+				f->sign_us = f->stretches[s].end_us;
 				rc = close_window(f, s, r->last + 1, until - 1, NULL, err);
+			}
 		if (rc == SW_OK)
 			rc = add_gap(f, r->timeline, r->last + 1, until - 1, NULL, err);
 	}

@@ -25,7 +25,7 @@
 
 /* What the server says of its archiving. */
 struct server {
-	bool answered;
+	bool asked, answered;
 	char note[1200]; /* why not */
 	struct sw_pg_facts facts;
 	sw_lsn lsn;
@@ -141,6 +141,7 @@ archiver_row(void *ctx, const char *const *values, struct sw_error *err)
 	return SW_OK;
 }
 
+/* Again for every system, as long as it answers: right behind the listing that it is compared with. */
 static void
 ask_server(const struct sw_config *config, struct server *server)
 {
@@ -152,6 +153,9 @@ ask_server(const struct sw_config *config, struct server *server)
 	struct sw_pg *pg = NULL;
 	sw_rc rc;
 
+	if (server->asked && !server->answered)
+		return;
+	server->asked = true;
 	if (sw_config_bool(config, SW_OPT_OFFLINE)) {
 		snprintf(server->note, sizeof(server->note), "the server was not asked");
 		return;
@@ -611,10 +615,20 @@ print_archiver(const struct system *s)
 		printf("and nothing was archived since: see the server's log for what seawall-push says\n");
 }
 
+/* The timeline on which work goes on. */
+static uint32_t
+current_timeline(const struct system *s)
+{
+	if (s->is_server)
+		return s->t->server.facts.timeline;
+	return s->windows.wal_count > 0 ? s->windows.wal[s->windows.wal_count - 1].timeline : 0;
+}
+
 static void
 print_latest(const struct system *s)
 {
 	const struct sw_window *w = latest_window(s);
+	uint32_t current = current_timeline(s);
 	char time[SW_GOAL_TIME_LEN], lsn[SW_LSN_LEN];
 
 	if (w == NULL) {
@@ -626,6 +640,9 @@ print_latest(const struct system *s)
 	if (w->last.lsn != 0)
 		printf(", transaction %" PRIu64 " at %s", w->last.xid, sw_goal_time(w->last.time_us, time));
 	printf("\n");
+	if (w->timeline != current && current != 0)
+		printf("nothing of timeline %u, %s, can be recovered; 'seawall backup' opens a window there\n", current,
+			s->is_server ? "on which the server is" : "the newest one");
 	if (!w->open)
 		printf("what follows on timeline %u cannot be recovered, because %s; 'seawall backup' opens a new window\n",
 			w->timeline, w->closed_by);
@@ -701,8 +718,10 @@ show_system(struct targets *t, struct sw_store *store, uint64_t system_identifie
 		rc = sw_inventory_read_backups(&s.repo, &s.inventory, err);
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&s.repo, 0, 0, &s.inventory, err);
-	if (rc == SW_OK)
+	if (rc == SW_OK) {
+		ask_server(t->config, &t->server);
 		rc = find_windows(&s, err);
+	}
 	if (rc == SW_OK) {
 		measure_lag(&s);
 		t->any_window = t->any_window || s.windows.window_count > 0;
@@ -757,7 +776,6 @@ sw_cmd_targets(const struct sw_config *config, int *ret_status, struct sw_error 
 
 	if (sw_config_need_repo(config, err) != SW_OK || read_options(&t, err) != SW_OK)
 		return err->rc;
-	ask_server(config, &t.server);
 	/* what one repository holds is of use while another cannot be reached */
 	for (unsigned i = 0; i < sw_config_repo_count(config); i++) {
 		if (show_repository(&t, i, documents, err) == SW_OK)

@@ -102,11 +102,12 @@ sub mistakes
 sub check_kinds
 {
 	my ($x) = @_;
-	my $version = $pg->version;
+	# 14's WAL does not tell which of a transaction's tables was dropped, and which truncated
+	my @either = $pg->version >= 15 ? () : map { "dropped or truncated shop.public.$_" } qw(truncdrop1 truncdrop2);
 	is(told(find(0, '--dropped')), join("\n", 'dropped shop.sales.orders', 'dropped shop.public.subdrop', 'dropped shop.public.prepdrop',
-		'dropped shop.public.late', 'dropped shop.public.oldname', 'dropped shop.public.truncdrop2', 'dropped other.public.orders',
+		'dropped shop.public.late', 'dropped shop.public.oldname', @either ? @either : 'dropped shop.public.truncdrop2', 'dropped other.public.orders',
 		'database dropped gone', 'tablespace dropped spare'), 'what was dropped, and nothing else');
-	is(told(find(0, '--truncated')), join("\n", 'truncated shop.public.items', 'truncated shop.public.truncdrop1'),
+	is(told(find(0, '--truncated')), join("\n", 'truncated shop.public.items', @either ? @either : 'truncated shop.public.truncdrop1'),
 		'what was truncated: not what was dropped, not by VACUUM');
 	is(told(find(0, '--rewritten')), join("\n", 'rewritten shop.public.wide', 'rewritten shop.public.clustered'), 'what was rewritten');
 	is(told(find(0, '--mass-changes')), join("\n", 'mass change shop.public.many', 'mass change shop.public.several', 'mass change shop.public.vacuumed'),

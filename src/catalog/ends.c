@@ -169,6 +169,7 @@ struct reading {
 	const struct sw_timeline_history *history;
 	const struct sw_ends_piece **pieces;
 	size_t count;
+	size_t low, high; /* the pieces that are read */
 	const struct sw_end *hit;
 	int64_t time_us;
 	size_t wanted;
@@ -182,7 +183,7 @@ take_pieces(struct reading *r, struct sw_error *err)
 {
 	uint32_t size = r->ends->repo->reg.segment_size;
 
-	r->pieces = calloc(r->ends->count + 1, sizeof(*r->pieces));
+	r->pieces = calloc(r->ends->count + 1, sizeof(const struct sw_ends_piece *));
 	if (r->pieces == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	/* by segment, because a timeline's come behind those of its parent */
@@ -211,31 +212,31 @@ leads_to_next(const struct reading *r, size_t i)
 	return is_unbroken(r->ends, r->history, r->pieces[i]->segment, r->pieces[i + 1]->segment);
 }
 
-/* From *low to *high there are enough ends on both sides, or no more. */
+/* From r->low to r->high there are enough ends on both sides, or no more. */
 static void
-widen(struct reading *r, size_t centre, size_t *low, size_t *high)
+widen(struct reading *r, size_t centre)
 {
 	uint64_t have = 0;
 
-	*low = *high = centre;
+	r->low = r->high = centre;
 	if (centre == r->count) {
-		*low = *high = centre - 1;
-		have = r->pieces[*low]->count;
+		r->low = r->high = centre - 1;
+		have = r->pieces[r->low]->count;
 	}
-	while (*low > 0 && have < r->wanted) {
-		if (!leads_to_next(r, *low - 1)) {
+	while (r->low > 0 && have < r->wanted) {
+		if (!leads_to_next(r, r->low - 1)) {
 			snprintf(r->around->problem, sizeof(r->around->problem), "WAL is missing before these");
 			break;
 		}
-		have += r->pieces[--*low]->count;
+		have += r->pieces[--r->low]->count;
 	}
 	have = 0;
-	while (*high + 1 < r->count && have < r->wanted) {
-		if (!leads_to_next(r, *high)) {
+	while (r->high + 1 < r->count && have < r->wanted) {
+		if (!leads_to_next(r, r->high)) {
 			snprintf(r->around->problem, sizeof(r->around->problem), "WAL is missing behind these");
 			break;
 		}
-		have += r->pieces[++*high]->count;
+		have += r->pieces[++r->high]->count;
 	}
 }
 
@@ -270,13 +271,13 @@ fill_end(const struct sw_wal_record *record, const struct sw_wal_event *event, u
 	};
 }
 
-/* Of the pieces that begin in that segment. */
+/* Of the pieces that are read and begin in that segment. */
 static uint64_t
 xid_max_at(const struct reading *r, uint64_t segment)
 {
 	uint64_t max = 0;
 
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = r->low; i <= r->high && r->pieces[i]->segment <= segment; i++)
 		if (r->pieces[i]->segment == segment && r->pieces[i]->xid_max > max)
 			max = r->pieces[i]->xid_max;
 	return max;
@@ -356,18 +357,17 @@ sw_ends_find_around(struct sw_ends *ends, const struct sw_timeline_history *hist
 {
 	struct reading r = {.ends = ends, .history = history, .hit = hit, .time_us = time_us,
 		.wanted = neighbours > 0 ? neighbours : 1, .around = ret_around};
-	size_t low, high;
 	sw_rc rc;
 
 	*ret_around = (struct sw_ends_around){0};
 	rc = take_pieces(&r, err);
 	if (rc == SW_OK && r.count > 0) {
-		widen(&r, find_centre(&r), &low, &high);
+		widen(&r, find_centre(&r));
 		/* segments without an end in between are passed over */
-		for (size_t i = low; rc == SW_OK && i <= high && !r.enough;) {
+		for (size_t i = r.low; rc == SW_OK && i <= r.high && !r.enough;) {
 			uint64_t a = r.pieces[i]->segment, b = last_segment_of(r.pieces[i]);
 
-			for (i++; i <= high && r.pieces[i]->segment <= b + 1; i++)
+			for (i++; i <= r.high && r.pieces[i]->segment <= b + 1; i++)
 				if (last_segment_of(r.pieces[i]) > b)
 					b = last_segment_of(r.pieces[i]);
 			rc = read_run(&r, a, b, err);

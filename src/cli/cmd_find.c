@@ -548,8 +548,11 @@ static void
 print_gaps(const struct finding *f)
 {
 	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	size_t count = f->search.gap_count, skip = f->limit > 0 && count > f->limit ? count - f->limit : 0;
 
-	for (size_t i = 0; i < f->search.gap_count; i++) {
+	if (skip > 0)
+		printf("%zu stretches of WAL were not, or not wholly, looked at; the last of them:\n", count);
+	for (size_t i = skip; i < count; i++) {
 		const struct sw_search_gap *g = &f->search.gaps[i];
 
 		printf("%s: %s", g->reason == NULL ? "missing, so not looked at" : "not wholly looked at",
@@ -557,7 +560,6 @@ print_gaps(const struct finding *f)
 		if (g->last > g->first)
 			printf(" to %s", segment_name(f, g->timeline, g->last, b));
 		if (g->reason != NULL) {
-			snprintf(a, sizeof(a), "%s", "");
 			printf(": ");
 			for (const char *p = g->reason; *p != '\0'; p++)
 				putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
@@ -724,8 +726,8 @@ looked_json(const struct finding *f)
 	return json_pack("{s:o, s:o}", "wal", ranges, "gaps", gaps);
 }
 
-static void
-print_json(const struct finding *f)
+static sw_rc
+print_json(const struct finding *f, struct sw_error *err)
 {
 	size_t asked = count_asked(f), skip = f->limit > 0 && asked > f->limit ? asked - f->limit : 0, seen = 0;
 	json_t *found = json_array(), *places = json_array();
@@ -741,8 +743,11 @@ print_json(const struct finding *f)
 	object = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:o}", "cluster", f->repo.cluster, "system_identifier", id,
 		"url", sw_store_url(f->store), "found", found, "found_count", (json_int_t)asked,
 		"unnamed", (json_int_t)f->search.unnamed, "places", places, "looked_at", looked_json(f));
+	if (object == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	printf("\n");
+	return SW_OK;
 }
 
 /* --- the verb -------------------------------------------------------------------------- */
@@ -829,11 +834,11 @@ sw_cmd_find(const struct sw_config *config, int *ret_status, struct sw_error *er
 	if (rc != SW_OK)
 		return rc;
 	if (sw_config_bool(config, SW_OPT_JSON))
-		print_json(f);
+		rc = print_json(f, err);
 	else
 		print_text(f);
 	if (count_asked(f) + f->search.place_count == 0)
 		*ret_status = 3;
 	release_found(f);
-	return SW_OK;
+	return rc;
 }

@@ -257,7 +257,8 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"tables, and what VACUUM gave back are not told.",
 			"A PATTERN is a shell's: 'orders', 'sales.*' or 'shop.sales.orders'; the name of a database, a tablespace or a "
 			"restore point; with several, one must match. Names come from the backups and from the WAL. A relation that was "
-			"made after the last backup and whose row the WAL does not show is told as DATABASE/OID, and matches that.",
+			"made after the last backup and whose row the WAL does not show is told as DATABASE/OID, and matches that; one "
+			"that was renamed after the last backup has its old name.",
 			"PostgreSQL 14's WAL does not always tell which of a transaction's tables were dropped and which truncated; "
 			"such a one is told for both questions.",
 			"--around prints the commits and aborts in the order in which recovery meets them, and where a recovery to "

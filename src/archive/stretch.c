@@ -74,7 +74,7 @@ take_edges(struct sw_stretch *s, struct sw_wal_digest *d)
 
 	if (d->verdict == SW_WAL_UNKNOWN || d->major == 0)
 		return;
-	begin->known = d->tail != NULL || !d->truncated;
+	begin->known = true;
 	begin->tail = steal(&d->tail);
 	begin->aborted = d->tail_aborted;
 	begin->tail_segment = s->first;
@@ -89,7 +89,7 @@ take_edges(struct sw_stretch *s, struct sw_wal_digest *d)
 		}
 	}
 	s->end = (struct sw_stretch_end){
-		.known = d->verdict != SW_WAL_BROKEN && (d->head != NULL || !d->truncated),
+		.known = d->verdict != SW_WAL_BROKEN,
 		.last = d->last,
 		.head = steal(&d->head),
 		.head_segment = s->first,

@@ -58,7 +58,10 @@ struct sw_stretch {
 	struct sw_stretch_end end;
 };
 
-/* One segment.  item: taken over (and released on failure); its digest's fragments go into the edges.  SW_OK, SW_SYSTEM. */
+/*
+ * One segment.  item: taken over (and released on failure); its digest's fragments go into the edges, and must not have
+ * been left out for want of room.  SW_OK, SW_SYSTEM.
+ */
 sw_rc sw_stretch_of(struct sw_stretch_item *item, struct sw_stretch *ret_stretch, struct sw_error *err);
 
 /*

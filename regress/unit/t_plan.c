@@ -335,14 +335,15 @@ static const struct {
 	{"c", 2, 0xC01000, 0xC80100, 1030, 1040},
 	{"d", 1, 0xF01000, 0xF02000, 910, 920},   /* behind the hole */
 	{"e", 1, 0x1301000, 0x1700100, 1150, 1160}, /* its WAL is not complete */
-	{"w", 1, 0x781000, 0x981000, 450, 570},   /* a long one */
+	{"w", 1, 0x781000, 0x981000, 450, 570},   /* long ones */
+	{"v", 1, 0x781000, 0x881000, 450, 500},
 };
 
 /* Of the backups whose labels are in `labels`; '!' before one: it cannot be read. */
 static void
 fill_inventory(struct sw_inventory *inventory, const char *labels)
 {
-	inventory->backups = calloc(8, sizeof(*inventory->backups));
+	inventory->backups = calloc(sizeof(backups) / sizeof(backups[0]), sizeof(*inventory->backups));
 	for (size_t i = 0; i < sizeof(backups) / sizeof(backups[0]); i++) {
 		struct sw_inventory_backup *b = &inventory->backups[inventory->backup_count];
 		const char *at = strchr(labels, backups[i].label[0]);
@@ -419,7 +420,8 @@ static const struct plan_case {
 	{"xid: an older backup, where the newest is too late", "ac", XID(2011), NULL, NULL, "a 3 7-11: 2011|2012", NULL},
 	{"xid, exclusive", "ac", XID_EX(708), NULL, NULL, "a 3 7-8: 707|708", NULL},
 	{"xid before the fork, with a backup behind it", "ab", XID(709), NULL, NULL, "a 3 7-9: 709|710", NULL},
-	{"xid on the parent behind a fork, by a backup there", "ab", XID(711), NULL, NULL, "not found: neither committed", NULL},
+	{"xid on a branch that is not followed", "ab", XID(711), NULL, NULL,
+		"not found: it ended: --target-timeline 1 --target-xid 711", NULL},
 	{"xid on the parent behind a hole", "abd", XID(716), NULL, NULL, "d 6 15-16: 716|717", NULL},
 	{"xid of a named timeline", "ac", XID(710), NULL, "1", "a 1 7-10: 710|799", NULL},
 	{"xid that did not end", "ac", XID(9999), NULL, NULL, "not found: transactions from 707 to 5004 ended there", NULL},
@@ -433,7 +435,8 @@ static const struct plan_case {
 	{"restore point whose name stands for two", "a", NAME("x"), NULL, NULL, "not found: ambiguous, there are 2", NULL},
 	{"restore point that lies within the only backup", "w", NAME("y"), NULL, NULL, "not found: lies before the end of backup w", NULL},
 	{"restore point that is not there", "a", NAME("z"), NULL, NULL, "not found: the newest there are: --target-name 'x'", NULL},
-	{"one of two restore points is within the backup", "w", NAME("x"), NULL, NULL, "not found: lies before the end", NULL},
+	{"two restore points within the backup", "w", NAME("x"), NULL, NULL, "not found: lies before the end", NULL},
+	{"one of two restore points is within the backup", "v", NAME("x"), NULL, NULL, "v 3 7-9: 709|710", "it is told --target-lsn"},
 
 	{"latest with a hole", "b", LATEST, NULL, NULL,
 		"not found: 00000001000000000000000C to 00000001000000000000000D", NULL},

@@ -144,6 +144,8 @@ static const struct {
 	{"xid of an aborted prepared transaction, exclusive", 1, XID_EX(707), SW_STOP_BEFORE_END, R707, P706, R707, 1},
 	{"xid over a border", 1, XID(710), SW_STOP_AFTER_END, C710, C710, A711, 1},
 	{"xid over a border, exclusive", 1, XID_EX(710), SW_STOP_BEFORE_END, C710, C708, C710, 1},
+	{"xid over a border, the child's copy has its end", 2, XID(710), SW_STOP_AFTER_END, C710, C710, A711, 1},
+	{"time, over such a border", 2, TIME(15), SW_STOP_BEFORE_END, C710, C708, C710, 1},
 	{"xid on the parent", 1, XID(712), SW_STOP_AFTER_END, C712, C712, NONE, 1},
 	{"the same xid on the child", 2, XID(712), SW_STOP_AFTER_END, D712, D712, D713, 2},
 	{"xid before the fork, on the child's path", 2, XID(711), SW_STOP_AFTER_END, A711, A711, D712, 1},
@@ -310,6 +312,25 @@ test_damage(void)
 	sw_store_delete(r.store, names, 1, &err);
 }
 
+/* The object of the last segment is damaged: recovery fails there. */
+static void
+test_damaged_end(void)
+{
+	struct sw_goal latest = {.kind = SW_GOAL_LATEST};
+	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = 2, .segment = 5};
+	struct sw_store_body body = sw_store_body_mem("nothing of the kind", 19);
+	char object[SW_STORE_NAME_MAX];
+	const char *names[] = {sw_repository_wal_name(&r.repo, &name, object)};
+	struct sw_stop_report report = {0};
+	struct sw_error err = SW_ERROR_INIT;
+
+	sw_store_delete(r.store, names, 1, &err);
+	sw_store_put(r.store, object, &body, &err);
+	tap_is_int(find(2, 4 * MB, &latest, true, &report, &err), SW_OK, "a damaged last object");
+	tap_ok(report.answer == SW_STOP_NOT_REACHED && strstr(report.reason, "000000020000000000000005") != NULL &&
+		report.last.lsn == at[D712], "... is not the end: %s", report.reason);
+}
+
 static sw_rc
 count_item(void *ctx, const struct sw_index_item *item, struct sw_error *err)
 {
@@ -392,6 +413,7 @@ main(void)
 		test_details();
 		test_points();
 		test_damage();
+		test_damaged_end();
 		test_groups();
 	}
 	wal_repo_release(&r);

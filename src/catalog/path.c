@@ -41,7 +41,7 @@ line_of(struct sw_lines *lines, uint32_t timeline)
 	for (size_t i = 0; i < lines->count; i++)
 		if (lines->lines[i]->timeline == timeline)
 			return lines->lines[i];
-	more = realloc(lines->lines, (lines->count + 1) * sizeof(*more));
+	more = realloc(lines->lines, (lines->count + 1) * sizeof(struct sw_line *));
 	if (more == NULL)
 		return NULL;
 	lines->lines = more;

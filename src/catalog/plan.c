@@ -471,17 +471,68 @@ take_found(struct sw_planning *p, const struct sw_candidate *oldest, sw_lsn stop
 		sw_planning_refuse_end(p, err);
 }
 
+/* The oldest backup that a line can be followed from; false: there is none, or candidates show all of it. */
+static bool
+find_line(const struct sw_planning *p, const struct sw_timeline_history *history, struct sw_candidate *ret_line)
+{
+	const struct sw_manifest_header *oldest = NULL;
+
+	for (size_t i = p->inventory->backup_count; i-- > 0;) {
+		const struct sw_inventory_backup *b = &p->inventory->backups[i];
+
+		if (b->reason == NULL && holds(history, &b->header))
+			oldest = &b->header;
+	}
+	for (size_t i = 0; i < p->candidate_count; i++)
+		if (p->candidates[i].history == history && p->candidates[i].backup == oldest)
+			return false;
+	*ret_line = (struct sw_candidate){oldest, history};
+	return oldest != NULL;
+}
+
+/* A branch that is not followed unless it is asked for may have the transaction.  *ret_timeline 0: none has. */
+static sw_rc
+find_elsewhere(struct sw_planning *p, uint32_t *ret_timeline, struct sw_error *err)
+{
+	*ret_timeline = 0;
+	for (size_t i = 0; i <= p->inventory->history_count && p->request->timeline == NULL && *ret_timeline == 0; i++) {
+		uint32_t timeline = i == 0 ? 1 : p->inventory->histories[i - 1];
+		const struct sw_timeline_history *history = NULL;
+		struct sw_stop_report report = {0};
+		struct sw_stop_search search;
+		struct sw_candidate line;
+		sw_rc rc = sw_lines_history(&p->lines, timeline, &history, err);
+
+		if (rc == SW_CORRUPT || rc == SW_NOT_FOUND || (rc == SW_OK && !find_line(p, history, &line)))
+			continue;
+		sw_path_release(&p->path);
+		if (rc == SW_OK)
+			rc = sw_path_make(&p->lines, history, line.backup->start / p->repo->reg.segment_size, &p->path, err);
+		if (rc != SW_OK)
+			return rc;
+		sw_planning_search(p, &line, &p->path, false, &search);
+		rc = sw_stop_find(&search, &report, err);
+		if (rc != SW_OK)
+			return rc;
+		if (report.answer == SW_STOP_FOUND)
+			*ret_timeline = timeline;
+	}
+	return SW_OK;
+}
+
 /* Where the transaction ends, on any line, the newest first. */
 static sw_rc
 choose_xid(struct sw_planning *p, struct sw_error *err)
 {
 	struct sw_stop_report report = {0};
+	uint32_t elsewhere;
+	sw_rc rc;
 
 	for (const struct sw_candidate *c = p->candidates; c < p->candidates + p->candidate_count; c++) {
 		struct sw_stop_search search;
 		bool covered;
-		sw_rc rc = is_covered(p, c, &covered, err);
 
+		rc = is_covered(p, c, &covered, err);
 		if (rc != SW_OK)
 			return rc;
 		if (covered)
@@ -501,7 +552,8 @@ choose_xid(struct sw_planning *p, struct sw_error *err)
 		if (p->report.valid_to == 0 || report.xid_max > p->report.xid_max)
 			p->report = report;
 	}
-	return sw_planning_refuse_xid(p, err);
+	rc = find_elsewhere(p, &elsewhere, err);
+	return rc == SW_OK ? sw_planning_refuse_xid(p, elsewhere, err) : rc;
 }
 
 /* The points that are not told already: lines share their ancestors. */
@@ -523,6 +575,26 @@ add_points(struct sw_planning *p, const struct sw_candidate *c, const struct sw_
 		}
 		all[p->point_count++] = (struct sw_planning_point){points->points[i], points->timelines[i], c};
 	}
+}
+
+/* PostgreSQL takes the first of that name: one within the backup must not come in between. */
+static sw_rc
+take_point(struct sw_planning *p, const struct sw_planning_point *point, struct sw_error *err)
+{
+	const struct sw_candidate *c = newest_before(p, point->line, point->point.lsn);
+	char lsn[SW_LSN_LEN];
+	sw_rc rc = evaluate(p, c, err);
+
+	if (rc == SW_OK && p->report.answer == SW_STOP_FOUND && p->report.stop.lsn < point->point.lsn) {
+		p->goal = (struct sw_goal){.kind = SW_GOAL_LSN, .lsn = point->point.lsn};
+		rc = sw_planning_remark(p, err, "another restore point of that name lies within backup %s, and PostgreSQL would stop "
+			"there: it is told --target-lsn %s", c->backup->label, sw_lsn_format(point->point.lsn, lsn));
+		if (rc == SW_OK)
+			rc = evaluate(p, c, err);
+	}
+	if (rc != SW_OK || is_found(p) || will_do(p, c))
+		return rc;
+	return sw_planning_refuse_end(p, err);
 }
 
 static sw_rc
@@ -552,9 +624,7 @@ choose_name(struct sw_planning *p, struct sw_error *err)
 		if (points.others[0][0] != '\0' && p->others[0][0] == '\0')
 			memcpy(p->others, points.others, sizeof(p->others));
 	}
-	if (p->point_count != 1)
-		return sw_planning_refuse_name(p, err);
-	return take_found(p, p->points[0].line, p->points[0].point.lsn, err);
+	return p->point_count == 1 ? take_point(p, &p->points[0], err) : sw_planning_refuse_name(p, err);
 }
 
 static sw_rc

@@ -260,7 +260,7 @@ sw_planning_refuse_forked(const struct sw_planning *p, uint32_t child, sw_lsn fo
 }
 
 sw_rc
-sw_planning_refuse_xid(const struct sw_planning *p, struct sw_error *err)
+sw_planning_refuse_xid(const struct sw_planning *p, uint32_t elsewhere, struct sw_error *err)
 {
 	const struct sw_stop_report *report = &p->report;
 	uint32_t xid = p->request->goal.xid;
@@ -269,6 +269,10 @@ sw_planning_refuse_xid(const struct sw_planning *p, struct sw_error *err)
 	sw_fail(err, SW_NOT_FOUND, "transaction %" PRIu32 " was neither committed nor rolled back in the WAL that the backups "
 		"%sreach%s%s", xid, p->request->backup == NULL ? "" : "that was named can ",
 		p->request->timeline == NULL ? "" : " on timeline ", p->request->timeline == NULL ? "" : p->request->timeline);
+	if (elsewhere != 0)
+		return sw_hint(err, "on timeline %" PRIu32 ", which is not followed unless it is asked for, it ended: --target-timeline %"
+			PRIu32 " --target-xid %" PRIu32 "%s", elsewhere, elsewhere, xid,
+			p->request->goal.exclusive ? " --target-exclusive" : "");
 	if (report->last.lsn == 0)
 		return sw_hint(err, "'seawall targets' shows what can be reached");
 	return sw_hint(err, "transactions from %" PRIu32 " to %" PRIu32 " ended there, the last one: %s: --target-lsn %s%s",

@@ -21,6 +21,7 @@ struct finding {
 	bool refine;                /* a group's digest does not tell enough */
 	uint64_t refine_first, refine_last;
 	bool ended;                 /* the WAL does, or the path */
+	bool lost;                  /* for an object is damaged or gone, at which recovery fails rather than ends */
 	/* the records */
 	sw_lsn until;               /* what begins here or behind is not of interest; 0: all is */
 	bool found, past_limit;
@@ -303,6 +304,7 @@ read_records(struct finding *f, struct sw_error *err)
 		return rc;
 	if (f->found)
 		return SW_OK;
+	f->lost = rc != SW_OK;
 	if (result.unknown) {
 		f->report->answer = SW_STOP_NOT_KNOWN;
 		end_here(f, f->read_at, result.reason);
@@ -580,7 +582,7 @@ sw_stop_find(const struct sw_stop_search *search, struct sw_stop_report *ret_rep
 		report.answer = SW_STOP_FOUND;
 		rc = find_after(&f, err);
 	} else if (rc == SW_OK && search->goal.kind == SW_GOAL_LATEST && report.answer != SW_STOP_NOT_KNOWN &&
-		(!f.ended || report.reason[0] == '\0' || report.last_segment == f.last)) {
+		!f.lost && (!f.ended || report.reason[0] == '\0' || report.last_segment == f.last)) {
 		fill_end(&f);
 	}
 	if (rc == SW_OK)

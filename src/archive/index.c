@@ -22,7 +22,7 @@
 #define BATCHES (SW_INDEX_GROUP / BATCH)
 #define INDEXES_MAX 4000000
 #define TICK_MS 200
-#define BRIEF_BYTES 65536 /* of an index object: its first frame, as a rule */
+#define BRIEF_BYTES 16384 /* of an index object: its first frame, as a rule */
 
 struct indexed {
 	uint64_t group, size; /* bytes */

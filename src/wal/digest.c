@@ -986,7 +986,7 @@ keep_open(struct gather *g)
 		if (b != NULL)
 			add_rows(g, &b->act, change);
 	}
-	list = calloc(g->open_count + 1, sizeof(*list));
+	list = calloc(g->open_count + 1, sizeof(struct build *));
 	g->out_of_memory |= list == NULL;
 	if (list == NULL)
 		return;

@@ -139,7 +139,9 @@ sub choices
 	is(scalar @{ data($config, '--between', '2020-01-01T00:00Z/2020-01-02T00:00Z')->{windows} }, 0, '--between both');
 	is_deeply([ map { $_->{name} } @{ data($config, '--limit', 1)->{restore_points} } ], [ $points[-1]{name} ],
 		'--limit the newest');
-	like(text($config, '--limit in text', '--limit', 1), qr/^  \d+ more are left out: --limit=0 shows them$/m, '... which says so');
+	my $out = text($config, '--limit in text', '--limit', 1);
+	like($out, qr/^  \d+ more are left out: --limit=0 shows them$/m, '... which says so');
+	is(scalar(() = $out =~ /^  \S+ \S+  timeline /mg), 1, '... and is kept');
 	for my $wrong ([ '--since', 'yesterday' ], [ '--until', '2026-11-20 10:00' ], [ '--between', '2026-11-20 10:00Z' ],
 		[ '--since', '2026-11-20 10:00Z', '--until', '2026-11-20 09:00Z' ],
 		[ '--between', '2026-11-20 10:00Z/2026-11-20 11:00Z', '--since', '2026-11-20 10:00Z' ])
@@ -190,28 +192,54 @@ sub lag
 	return;
 }
 
-# A standby is asked for what it has replayed.
-sub standby
+# A standby is asked for what it has replayed.  Then the primary fails, in the middle of a segment, and the standby is
+# promoted; the site as it is then.
+sub failover
 {
 	my ($site) = @_;
 	my ($pg, $config) = @$site{qw(pg config)};
 	my $dir = path("standby$site->{name}");
 	succeeds('a standby', seawall('restore', '--standby', '--pgdata', $dir, { config => $config }))->{status} == 0 or return;
 	my $standby = SeawallTest::Cluster->new(version => $pg->version, name => "s$site->{name}", from => $dir);
-	$standby->own_settings("archive_command = 'false'\n");
+	my $of_standby = write_config(path("standby-$site->{name}.conf"), cluster => { pgdata => $dir, 'pg-host' => $standby->sockets,
+		'pg-port' => 5432, 'pg-user' => 'postgres', 'archive-timeout' => '60s' }, repos => [ $site->{repo} ]);
+	$standby->own_settings(sprintf "archive_command = '%s --config %s %%p'\n", program('seawall-push'), $of_standby);
 	SeawallTest::append("$dir/postgresql.auto.conf", "primary_conninfo = '" . $pg->conninfo . "'\n");
 	$standby->start;
 	$pg->sql("INSERT INTO mark SELECT md5(g::text) FROM generate_series(1, 2000) g");
 	my $lsn = $pg->sql('SELECT pg_current_wal_lsn()');
 	$standby->wait_for_sql("SELECT pg_last_wal_replay_lsn() >= '$lsn'", 't');
-	my $of_standby = write_config(path("standby-$site->{name}.conf"), cluster => { pgdata => $dir, 'pg-host' => $standby->sockets,
-		'pg-port' => 5432, 'pg-user' => 'postgres' }, repos => [ $site->{repo} ]);
 	my $server = data($of_standby)->{server};
 	ok($server->{in_recovery}, '... says that it is one');
 	cmp_ok($server->{unarchived_bytes}, '>', 50_000, '... and what it has that is not archived');
 	like(text($of_standby, 'in text'), qr/^not archived yet: .* of timeline 1 on the standby;/m, '... in words');
-	$standby->stop;
-	return;
+
+	# a restore point alone is not flushed
+	$lsn = $pg->sql("SELECT pg_create_restore_point('last_moment')");
+	$pg->sql("INSERT INTO mark VALUES ('last commit')");
+	$standby->wait_for_sql("SELECT pg_last_wal_replay_lsn() >= '$lsn'", 't');
+	$pg->stop('immediate');
+	$standby->promote;
+	work($standby, 'on 2');
+	my $data = data($of_standby);
+	my $fork = $data->{timelines}[0]{lsn};
+	is($standby->sql("SELECT ('$fork'::pg_lsn - '0/0') % (1024 * 1024) > 0"), 't', 'a failover in the middle of a segment');
+	ok((grep { m{/wal/00000001/\w+\.partial\.zst$} } $site->{repo}->names), '... which the first timeline has in part only');
+	is(windows($data), '1:first-first 2:first-first', '... windows on both timelines');
+	is($data->{windows}[0]{end_lsn}, $fork, '... the first one goes on to the fork');
+	is($data->{windows}[1]{begin_lsn}, $fork, '... where the second begins');
+	is_deeply([ map { [ @$_{qw(timeline reachable)} ] } grep { $_->{name} eq 'last_moment' } @{ $data->{restore_points} } ],
+		[ [ 1, JSON::PP::true ] ], '... a restore point just before is on the first');
+
+	$pg->start;
+	work($pg, 'on 1');
+	$data = data($config);
+	is(windows($data), '1:first-first 2:first-first', 'the first server comes back: windows on both timelines');
+	is($pg->sql("SELECT pg_lsn '$data->{windows}[0]{end_lsn}' > '$fork'"), 't', '... the first now goes on behind the fork');
+	is($data->{latest}{timeline}, 1, '... asked, it says how far its own goes');
+	is(data($of_standby)->{latest}{timeline}, 2, '... the other likewise');
+	$pg->stop;
+	return { %$site, pg => $standby, config => $of_standby };
 }
 
 # --- gaps and damage --------------------------------------------------------------------
@@ -328,7 +356,7 @@ sub drawing
 	is(scalar @rows, 3, 'a row for each timeline');
 	like($rows[0], qr/■.*╳.*■/, '... backups around a gap') or diag $out;
 	like($rows[0], qr/┳/, '... a fork');
-	like($rows[1], qr/┗/, '... and the child that begins there');
+	like($rows[1], qr/^timeline 2 +┗/, '... and the child that begins there');
 	like($out, qr/◆ restore point/, '... what is drawn is explained');
 	like($out, qr/^ +\d{4}-\d\d-\d\d [:\d]+Z +\d{4}-\d\d-\d\d [:\d]+Z$/m, '... with its times');
 	is(scalar(grep { length > 100 } grep { /^timeline \d +[^ ]*[━┄┗]|^ {14}/ } split /\n/, $out), 0, '... within the columns') or diag $out;
@@ -349,7 +377,7 @@ subtest 'on S3' => sub {
 	$site->{pg}->sql('CREATE TABLE mark (word text)');
 	$site->{pg}->switch_and_wait;
 	first_window($site);
-	standby($site);
+	$site = failover($site) or return;
 	work($site->{pg}, 'lost');
 	my $lost = work($site->{pg}, 'lost too');
 	work($site->{pg}, 'behind');

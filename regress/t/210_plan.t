@@ -325,6 +325,12 @@ sub refuses_gap
 	refused($site, 'an LSN behind a gap', [ '--backup', 'first', '--target-lsn', $target{'four.lsn'} ], qr/\Q$segment\E/);
 	my ($before) = make_plan($site, '--target-time', $target{'two.time'});
 	ok($before->{reachable}, '... what lies before it can be reached');
+	# what stands in a segment that does not decide is not read for a plan
+	my $spoilt = $bytes;
+	substr($spoilt, -100, 1) ^= "\x01";
+	$site->{repo}->replace($object, $spoilt);
+	my ($behind) = make_plan($site, '--backup', 'first', '--target-xid', $target{'seven.xid'});
+	is($behind->{stop}{xid}, $target{'seven.xid'}, '... segments that do not decide are not read whole');
 	# damaged, not gone
 	substr($bytes, 12, 1) ^= "\x01";
 	$site->{repo}->replace($object, $bytes);

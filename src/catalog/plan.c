@@ -297,6 +297,7 @@ settle_idle(struct sw_planning *p, struct sw_error *err)
 	}
 	p->plan->last = last;
 	p->plan->sign = sign;
+	p->archive_end = p->report.valid_to;
 	/* what ended while the backup was made is in it, and PostgreSQL does not stop there */
 	p->goal = last.lsn >= backup->stop ? (struct sw_goal){.kind = SW_GOAL_LSN, .lsn = last.lsn} :
 		(struct sw_goal){.kind = SW_GOAL_IMMEDIATE};

@@ -344,14 +344,14 @@ explain_idle(struct sw_planning *p, struct sw_error *err)
 		describe_moment(&plan->last, moment);
 	sw_goal_time(p->request->goal.time_us, goal);
 	if (plan->idle == SW_PLAN_IDLE_PROVED)
-		return sw_planning_remark(p, err, "nothing was committed between %s, and %s, which is a time behind it in the WAL "
-			"(LSN %s): recovery stops there, and has all up to %s", moment, sw_goal_time(plan->sign.time_us, sign),
+		return sw_planning_remark(p, err, "nothing was committed between %s, and %s, which stands behind it in the WAL "
+			"(LSN %s): recovery that stops at the former has all up to %s", moment, sw_goal_time(plan->sign.time_us, sign),
 			sw_lsn_format(plan->sign.lsn, lsn), goal);
 	if (plan->sign.lsn != 0)
-		snprintf(end, sizeof(end), "LSN %s, and the last time told in it is %s", sw_lsn_format(p->report.valid_to, lsn),
+		snprintf(end, sizeof(end), "LSN %s, and the last time told in it is %s", sw_lsn_format(p->archive_end, lsn),
 			sw_goal_time(plan->sign.time_us, sign));
 	else
-		snprintf(end, sizeof(end), "LSN %s", sw_lsn_format(p->report.valid_to, lsn));
+		snprintf(end, sizeof(end), "LSN %s", sw_lsn_format(p->archive_end, lsn));
 	return sw_planning_remark(p, err, "THE ARCHIVE ENDS BEFORE THE TARGET, at %s: what was committed between %s, and %s is NOT in "
 		"it, if anything was. Archive what the server still has (SELECT pg_switch_wal()) first, if there is a server",
 		end, moment, goal);
@@ -441,7 +441,11 @@ sw_plan_stop_text(const struct sw_stop *stop, char buf[SW_PLAN_TEXT_LEN])
 		break;
 	case SW_STOP_BEFORE_LSN:
 	case SW_STOP_AFTER_LSN:
-		snprintf(buf, SW_PLAN_TEXT_LEN, "%s the record at LSN %s", side, lsn);
+		if (stop->transaction)
+			snprintf(buf, SW_PLAN_TEXT_LEN, "%s the record at LSN %s, the %s of transaction %" PRIu32 ", %s", side, lsn,
+				stop->commit ? "commit" : "abort", (uint32_t)stop->xid, sw_goal_time(stop->time_us, time));
+		else
+			snprintf(buf, SW_PLAN_TEXT_LEN, "%s the record at LSN %s", side, lsn);
 		break;
 	}
 	return buf;

@@ -38,6 +38,7 @@ struct sw_planning {
 	const struct sw_candidate *chosen;
 	struct sw_path path;
 	struct sw_stop_report report;
+	sw_lsn archive_end;          /* idle: where the WAL ends, of which the report shows a part only */
 	struct sw_candidate child;   /* chosen, where its line is not that of a candidate */
 	/* a restore point's name */
 	struct sw_planning_point points[SW_STOP_POINTS_MAX];

@@ -64,6 +64,14 @@ print_cost(const struct sw_plans *c)
 			c->estimate.restores == 1 ? "" : "s", c->estimate.same_host ? "this host" : "other hosts");
 }
 
+static bool
+is_told(const struct sw_plan *plan, const struct sw_conf_setting *setting)
+{
+	if (strncmp(setting->name, "recovery_target", 15) != 0 || setting->value[0] == '\0')
+		return false;
+	return plan->stop.goal.kind != SW_GOAL_LATEST || strcmp(setting->name, "recovery_target_timeline") == 0;
+}
+
 static void
 print_text(const struct sw_plans *c, const struct sw_plan_settings *settings)
 {
@@ -79,7 +87,7 @@ print_text(const struct sw_plans *c, const struct sw_plan_settings *settings)
 	sw_plans_print_stop(plan);
 	printf("PostgreSQL will be told:\n");
 	for (size_t i = 0; i < settings->count; i++)
-		if (strncmp(settings->items[i].name, "recovery_target", 15) == 0 && settings->items[i].value[0] != '\0') {
+		if (is_told(plan, &settings->items[i])) {
 			printf("  %s = '", settings->items[i].name);
 			sw_plans_print_clean("", settings->items[i].value, "'\n");
 		}

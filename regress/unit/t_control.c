@@ -110,7 +110,8 @@ test_versions(void)
 		{1800, 202506291, SW_OK, 18},
 		{1300, 202007201, SW_OK, 0}, /* PostgreSQL 13 */
 		{1201, 201909212, SW_CONFIG, 0},
-		{1900, 202606291, SW_CONFIG, 0},
+		{1900, 202606291, SW_OK, 0}, /* a newer one */
+		{1500, 202606291, SW_CONFIG, 0},
 		{1300u << 16, 202209061, SW_CONFIG, 0}, /* the other byte order */
 		{0, 202209061, SW_CORRUPT, 0},
 	};
@@ -131,6 +132,9 @@ test_versions(void)
 				c.redo == UINT64_C(0x16B374D848) && c.max_connections == 100 &&
 				c.segment_size == 16 << 20 && c.checksum_version == 1,
 				"fields of version %u", cases[i].version);
+		if (rc == SW_OK)
+			tap_ok(c.known == (cases[i].version <= 1800), "version %u is %sknown", cases[i].version,
+				c.known ? "" : "not ");
 		free(p);
 	}
 }
@@ -191,6 +195,26 @@ test_damage(void)
 		tap_is_int((long long)accepted, 0, "every length too short is refused");
 		free(p);
 	}
+}
+
+/* Fields may be added to a newer version: its CRC then stands further behind. */
+static void
+test_newer(void)
+{
+	uint8_t p[SW_CONTROL_FILE_SIZE] = {0};
+	uint8_t *known = make_control(1900, 202606291);
+	struct sw_control c;
+	struct sw_error err = SW_ERROR_INIT;
+
+	memcpy(p, known, CONTROL_DATA_LEN);
+	free(known);
+	p[289] ^= 1;
+	p[310] = 7;
+	put_u32(p, 320, sw_crc32c(0, p, 320));
+	tap_ok(sw_control_parse(p, sizeof(p), &c, &err) == SW_OK && !c.known && c.segment_size == 16 << 20,
+		"a newer version with a longer layout");
+	p[311] = 7;
+	tap_ok(sw_control_parse(p, sizeof(p), &c, &err) == SW_CORRUPT, "and a wrong CRC");
 }
 
 /* --- files ---------------------------------------------------------------------- */
@@ -302,6 +326,7 @@ main(int argc, char **argv)
 	if (argc > 1)
 		return print_control(argc, argv);
 	test_versions();
+	test_newer();
 	test_impossible_values();
 	test_damage();
 	test_files();

@@ -98,6 +98,8 @@ connect_server(struct take *t, struct sw_error *err)
 				"the PostgreSQL user");
 		return rc;
 	}
+	if (!t->control.known)
+		return sw_control_fail_unknown(t->control.control_version, err);
 	if (t->control.system_identifier != t->facts.system_identifier) {
 		sw_fail(err, SW_CONFIG, "%s is not the data directory of the server that answers: system "
 			"identifiers %" PRIu64 " and %" PRIu64, t->header.pgdata,

@@ -81,6 +81,11 @@ check_server(struct check *c)
 		say(c, false, "data directory", text, "correct pgdata, pg-host or pg-port");
 		return false;
 	}
+	if (!c->control.known) {
+		sw_control_fail_unknown(c->control.control_version, &err);
+		say_error(c, "data directory", &err);
+		return false;
+	}
 	snprintf(text, sizeof(text), "readable, system identifier %" PRIu64 ", page checksums %s",
 		c->control.system_identifier, c->control.checksum_version != 0 ? "on" : "off");
 	say(c, true, "data directory", text, c->control.checksum_version != 0 ? "" :

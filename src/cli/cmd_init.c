@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,13 +17,30 @@
 
 #define SYSTEMS_MAX 64
 
+/* Of a newer server than is known. */
+static unsigned
+major_of(const char *pgdata)
+{
+	SW_AUTO_FREE char *path = NULL;
+	SW_AUTO_FD fd = -1;
+	struct sw_error err = SW_ERROR_INIT;
+	char text[16] = "";
+	size_t len;
+
+	if (asprintf(&path, "%s/PG_VERSION", pgdata) >= 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || sw_file_pread(fd, text, sizeof(text) - 1, 0, &len, path, &err) != SW_OK)
+		return 0;
+	return (unsigned)strtoul(text, NULL, 10) % 1000;
+}
+
 /* What the server is, from its data directory if that is named, else by asking it. */
 static sw_rc
 server_facts(const struct sw_config *config, struct sw_registration *reg, struct sw_error *err)
 {
 	const char *pgdata = sw_config_string(config, SW_OPT_PGDATA);
 	struct sw_control control;
-	struct sw_pg_facts facts;
+	struct sw_pg_facts facts = {0};
 	struct sw_pg *pg = NULL;
 	sw_rc rc;
 
@@ -34,6 +53,7 @@ server_facts(const struct sw_config *config, struct sw_registration *reg, struct
 		sw_pg_close(pg);
 		if (rc == SW_OK)
 			rc = sw_control_read(facts.data_directory, &control, NULL, err);
+		pgdata = facts.data_directory;
 	}
 	if (rc != SW_OK) {
 		if (err->hint[0] == '\0')
@@ -42,7 +62,7 @@ server_facts(const struct sw_config *config, struct sw_registration *reg, struct
 	}
 	*reg = (struct sw_registration){
 		.system_identifier = control.system_identifier,
-		.major = control.major,
+		.major = control.major != 0 ? control.major : major_of(pgdata),
 		.segment_size = control.segment_size,
 		.block_size = control.block_size,
 	};

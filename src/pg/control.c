@@ -41,6 +41,8 @@ enum {
 };
 
 #define CONTROL_DATA_LEN 296
+#define VERSION_NEWER 1801 /* PG_CONTROL_VERSION: a hundred for each major version since 17 */
+#define VERSION_MAX 9999
 
 static const struct control_layout {
 	uint32_t version;
@@ -87,6 +89,16 @@ find_layout(uint32_t version)
 		if (layouts[i].version == version)
 			return &layouts[i];
 	return NULL;
+}
+
+/* Of a newer version than is known: the CRC tells where it stands by being right.  0: nowhere. */
+static size_t
+find_crc(const uint8_t *p, size_t len)
+{
+	for (size_t at = CONTROL_DATA_LEN - 8; at + 4 <= len && at < 1024; at += 4)
+		if (sw_crc32c(0, p, at) == get_u32(p, at))
+			return at;
+	return 0;
 }
 
 static unsigned
@@ -154,8 +166,8 @@ check_fields(const struct sw_control *c, struct sw_error *err)
 	return SW_OK;
 }
 
-static sw_rc
-fail_version(uint32_t version, struct sw_error *err)
+sw_rc
+sw_control_fail_unknown(uint32_t version, struct sw_error *err)
 {
 	if (version == 0)
 		return sw_fail(err, SW_CORRUPT, "pg_control has no version");
@@ -172,16 +184,21 @@ sw_control_parse(const void *data, size_t len, struct sw_control *ret_control, s
 	const uint8_t *p = data;
 	const struct control_layout *layout;
 	struct sw_control control;
+	uint32_t version;
+	size_t crc_at;
 	sw_rc rc;
 
 	if (len < CONTROL_DATA_LEN)
 		return sw_fail(err, SW_CORRUPT, "pg_control is cut short at %zu bytes", len);
-	layout = find_layout(get_u32(p, AT_CONTROL_VERSION));
-	if (layout == NULL)
-		return fail_version(get_u32(p, AT_CONTROL_VERSION), err);
-	if (sw_crc32c(0, p, layout->crc_at) != get_u32(p, layout->crc_at))
+	version = get_u32(p, AT_CONTROL_VERSION);
+	layout = find_layout(version);
+	if (layout == NULL && (version < VERSION_NEWER || version > VERSION_MAX))
+		return sw_control_fail_unknown(version, err);
+	crc_at = layout != NULL ? layout->crc_at : find_crc(p, len);
+	if (crc_at == 0 || sw_crc32c(0, p, crc_at) != get_u32(p, crc_at))
 		return sw_fail(err, SW_CORRUPT, "pg_control has a wrong CRC");
 	take_fields(p, &control);
+	control.known = layout != NULL;
 	rc = check_fields(&control, err);
 	if (rc == SW_OK)
 		*ret_control = control;

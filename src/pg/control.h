@@ -16,6 +16,7 @@
 struct sw_control {
 	uint64_t system_identifier;
 	uint32_t control_version; /* 1300 (14 … 16), 1700, 1800 (18) */
+	bool known;               /* false: a newer version, whose fields were read where version 18 has them */
 	uint32_t catalog_version;
 	unsigned major;           /* 14 … 18, from catalog_version's known values; 0 if unknown */
 	uint32_t state;           /* DBState */
@@ -33,11 +34,16 @@ struct sw_control {
 
 /*
  * Parse the bytes of pg_control (at least 296; the file has 8,192).  Checks the CRC and that sizes are legal.
+ * A newer version than is known is read all the same, if its CRC is found and its values are possible, so that a newer
+ * server's WAL is archived: look at `known`.
  * SW_OK, SW_CORRUPT (short, CRC, impossible values; also a torn read: the caller tries again),
- * SW_CONFIG (a version that is not known).
+ * SW_CONFIG (an older version, another byte order).
  */
 sw_rc sw_control_parse(const void *data, size_t len, struct sw_control *ret_control,
 	struct sw_error *err);
+
+/* What to say where a version that is not known cannot be dealt with: SW_CONFIG (SW_CORRUPT: 0 is none). */
+sw_rc sw_control_fail_unknown(uint32_t version, struct sw_error *err);
 
 /* Read <pgdata>/global/pg_control, trying again for a second while the CRC is wrong (the server may be writing).
  * bytes: NULL, or room for the whole file as read. */

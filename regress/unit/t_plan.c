@@ -181,9 +181,10 @@ static struct wal_repo r;
  * 2 leaves 1 within segment 10, and has 10 … 18; transactions 2010 … (2010 behind the fork), minutes 15 …
  * 3 leaves 2 within 14, and has 14 … 16; transactions 3014 …, minutes 35 …
  * 4 leaves 1 within 5, before any backup there was: 5 … 8
+ * 8 leaves 1 within 15, and has nothing yet.
  * 6 leaves 1 within 21, which is not archived on 1: 21; then nothing is committed, and a checkpoint is of minute 90.
  */
-static sw_lsn fork_2, fork_3, fork_4, fork_6, sub_commit, point_x[2], point_y;
+static sw_lsn fork_2, fork_3, fork_4, fork_6, fork_8 = 0xF80000, sub_commit, point_x[2], point_y;
 
 static int
 minute_of(uint32_t timeline, uint64_t segment)
@@ -239,7 +240,7 @@ put_history(uint32_t timeline, const char *parent)
 	static const struct {
 		uint32_t timeline;
 		const sw_lsn *fork;
-	} forks[] = {{2, &fork_2}, {3, &fork_3}, {4, &fork_4}, {6, &fork_6}};
+	} forks[] = {{2, &fork_2}, {3, &fork_3}, {4, &fork_4}, {6, &fork_6}, {8, &fork_8}};
 	char text[200];
 
 	for (size_t i = 0; i < sizeof(forks) / sizeof(forks[0]); i++)
@@ -386,6 +387,10 @@ static const struct plan_case {
 	{"only backups on the named timeline count", "ab", LATEST, NULL, "2", "a 2 7-18: 2018|0", NULL},
 	{"a backup that cannot be read is passed over", "a!c", LATEST, NULL, NULL, "a 3 7-16: 3016|0", "passed over"},
 	{"latest on a timeline whose last segment only its child has", "d", LATEST, NULL, "1", "d 1 15-20: 720|0", "has all of it"},
+	{"latest on a timeline whose first segment is its parent's alone", "d", LATEST, NULL, "8", "not found: 00000008000000000000000F", NULL},
+	{"... says which it may be", "d", LATEST, NULL, "8", "not found: --target-timeline 1", NULL},
+	{"LSN before the fork there", "d", LSN(0xF10000), NULL, "8", "d 8 15-15: 715|0", NULL},
+	{"LSN behind the fork there", "d", LSN(0xF90000), NULL, "8", "not found: ends before LSN", NULL},
 	{"immediate", "b", IMMEDIATE, "b", NULL, "b 1 11-11: 711|0", NULL},
 	{"immediate: commits behind it are named", "a", IMMEDIATE, NULL, NULL, "a 3 7-7: 707|708", NULL},
 
@@ -464,6 +469,20 @@ static const struct plan_case {
 	{"another timeline than the damaged one", "ac", LATEST, NULL, "3", "c 3 12-16: 3016|0", NULL},
 };
 
+static void
+set_history(uint32_t timeline, bool there)
+{
+	struct sw_wal_name name = {.kind = SW_WAL_HISTORY, .timeline = timeline};
+	char object[SW_STORE_NAME_MAX];
+	const char *names[] = {sw_repository_wal_name(&r.repo, &name, object)};
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (there)
+		put_history(timeline, "");
+	else
+		sw_store_delete(r.store, names, 1, &err);
+}
+
 static bool
 has_remark(const struct sw_plan *plan, const char *text)
 {
@@ -505,18 +524,13 @@ test_plan(const struct plan_case *c)
 	struct sw_plan_request request = {.goal = c->goal, .backup = c->backup, .timeline = c->timeline, .action = "pause"};
 	struct sw_inventory inventory = {0};
 	struct sw_error err = SW_ERROR_INIT;
-	struct sw_wal_name name = {.kind = SW_WAL_HISTORY, .timeline = 6};
-	char object[SW_STORE_NAME_MAX];
-	const char *names[] = {sw_repository_wal_name(&r.repo, &name, object)};
 	struct sw_plan plan = {0};
 	sw_rc rc;
 
 	fill_inventory(&inventory, c->backups);
 	/* timeline 6 is there for d alone: the others' stories end before it */
-	if (strchr(c->backups, 'd') != NULL)
-		put_history(6, "");
-	else
-		sw_store_delete(r.store, names, 1, &err);
+	set_history(6, strchr(c->backups, 'd') != NULL);
+	set_history(8, c->timeline != NULL && strcmp(c->timeline, "8") == 0);
 	rc = sw_inventory_read_histories(&r.repo, &inventory, &err);
 	if (rc == SW_OK)
 		rc = sw_plan_make(&r.repo, &inventory, &request, &plan, &err);

@@ -360,6 +360,9 @@ choose_newest(struct sw_planning *p, struct sw_error *err)
 		return rc;
 	if (p->goal.kind == SW_GOAL_LATEST && p->path.hole_count > 0)
 		return sw_planning_refuse_end(p, err);
+	/* PostgreSQL would read on in the parent's copy, behind the fork; a standby streams instead */
+	if (p->goal.kind == SW_GOAL_LATEST && p->path.limit != 0 && !p->request->standby)
+		return sw_planning_refuse_unbegun(p, err);
 	return is_found(p) ? SW_OK : sw_planning_refuse_end(p, err);
 }
 

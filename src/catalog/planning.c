@@ -199,6 +199,21 @@ sw_planning_refuse_end(const struct sw_planning *p, struct sw_error *err)
 		nearest_before(p, nearest));
 }
 
+sw_rc
+sw_planning_refuse_unbegun(const struct sw_planning *p, struct sw_error *err)
+{
+	uint32_t parent = p->path.spans[p->path.span_count - 1].timeline;
+	uint32_t child = sw_timeline_at(p->chosen->history, p->path.limit);
+	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = child, .segment = p->path.last};
+	char text[SW_WAL_NAME_MAX], lsn[SW_LSN_LEN], goal[SW_GOAL_TEXT_LEN], nearest[NEAREST_LEN];
+
+	sw_fail(err, SW_NOT_FOUND, "recovery cannot go %s of timeline %" PRIu32 ", which begins at LSN %s: its first segment %s is not in "
+		"%s, and timeline %" PRIu32 "'s copy goes on differently", goal_text(p, goal), child, sw_lsn_format(p->path.limit, lsn),
+		sw_wal_name_format(&name, p->repo->reg.segment_size, text), sw_store_url(p->repo->store), parent);
+	return sw_hint(err, "archive it (SELECT pg_switch_wal() there); or follow the parent: --target-timeline %" PRIu32 "; or choose %s",
+		parent, nearest_before(p, nearest));
+}
+
 static sw_rc
 refuse_named(const struct sw_planning *p, const struct sw_manifest_header *backup, struct sw_error *err)
 {

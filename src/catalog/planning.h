@@ -57,6 +57,7 @@ sw_rc sw_planning_explain(struct sw_planning *p, struct sw_error *err);
 /* All return SW_NOT_FOUND, or SW_SYSTEM, with the words. */
 sw_rc sw_planning_refuse_incomplete(const struct sw_planning *p, struct sw_error *err); /* the backup's own WAL */
 sw_rc sw_planning_refuse_end(const struct sw_planning *p, struct sw_error *err);    /* the WAL ends, has a hole or is damaged before it */
+sw_rc sw_planning_refuse_unbegun(const struct sw_planning *p, struct sw_error *err); /* only the parent has the segment of the fork */
 sw_rc sw_planning_refuse_early(const struct sw_planning *p, const struct sw_candidate *inside, struct sw_error *err);
 sw_rc sw_planning_refuse_future(const struct sw_planning *p, struct sw_error *err);
 sw_rc sw_planning_refuse_forked(const struct sw_planning *p, uint32_t child, sw_lsn fork, struct sw_error *err);

@@ -255,11 +255,11 @@ print_json(const struct sw_config *config, const struct sw_plans *c, const struc
 		json_array_append_new(notes, json_pack("{s:s, s:s, s:s}", "kind", note_kinds[result->notes[i].kind],
 			"what", result->notes[i].what, "value", result->notes[i].value));
 	snprintf(id, sizeof(id), "%" PRIu64, h->system_identifier);
-	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}",
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:o, s:b, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}",
 		"cluster", c->repo.cluster, "system_identifier", id, "url", sw_store_url(c->store),
 		"label", h->label, "finished", sw_clock_iso(h->finished_us, finished),
 		"stop_lsn", sw_lsn_format(h->stop, stop), "pgdata", sw_config_string(config, SW_OPT_PGDATA),
-		"timeline", (json_int_t)c->plan.timeline, "target", sw_goal_text(&request->goal, goal),
+		"timeline", (json_int_t)c->plan.timeline, "target", sw_json_text(sw_goal_text(&request->goal, goal)),
 		"resumed", result->resumed, "size", (json_int_t)result->bytes, "kept", (json_int_t)result->kept,
 		"elapsed_ms", (json_int_t)elapsed_ms, "has_configuration", result->has_configuration,
 		"settings", sw_plans_settings_json(settings), "notes", notes, "remarks", sw_plans_remarks_json(&c->plan),

@@ -320,6 +320,63 @@ test_relmap(void)
 	}
 }
 
+static void
+write_map(const char *dir, const char *name, uint32_t oid, uint32_t filenode, bool damaged)
+{
+	uint8_t map[524] = {0};
+	char path[256];
+	struct sw_error err = SW_ERROR_INIT;
+
+	put_u32(map, 0, RELMAP_MAGIC);
+	put_u32(map, 4, 2);
+	put_u32(map, 8, 1249);
+	put_u32(map, 12, 1249);
+	put_u32(map, 16, oid);
+	put_u32(map, 20, filenode);
+	put_u32(map, 520, sw_crc32c(0, map, 520) ^ damaged);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/%s/pg_filenode.map", dir, name);
+	if (sw_file_write(path, map, sizeof(map), 0600, &err) != SW_OK)
+		tap_note("%s", err.text);
+}
+
+static void
+test_filenodes(void)
+{
+	char dir[] = "/var/tmp/t_filenodes.XXXXXX", command[64];
+	static const char *const dirs[] = {"base", "pg_tblspc", "pg_tblspc/16400", "pg_tblspc/16400/PG_15_202209061"};
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_filenodes f = {0};
+
+	if (mkdtemp(dir) == NULL)
+		return;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/%s", dir, dirs[i]);
+		mkdir(path, 0700);
+	}
+	write_map(dir, "global", 1262, 20001, false);
+	write_map(dir, "base/1", 1259, 1259, false);
+	write_map(dir, "base/5", 1259, 20002, false);
+	write_map(dir, "base/6", 1259, 20003, true);
+	write_map(dir, "base/pgsql_tmp", 1259, 20004, false);
+	write_map(dir, "pg_tblspc/16400/PG_15_202209061/7", 1259, 20005, false);
+	tap_is_int(sw_filenodes_read(dir, &f, &err), SW_OK, "maps are read");
+	tap_ok(f.database_file == 20001, "pg_database's file");
+	tap_ok(f.class_count == 2 && f.classes[0].database == 5 && f.classes[0].filenode == 20002 &&
+		f.classes[1].database == 7 && f.classes[1].filenode == 20005,
+		"pg_class's files, where they are not the first ones and the map is right");
+	free(f.classes);
+	tap_ok(sw_filenodes_read("/nowhere", &f, &err) == SW_OK && f.class_count == 0 && f.database_file == 0,
+		"no data directory tells nothing");
+	free(f.classes);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	if (system(command) != 0)
+		tap_note("%s is left", dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -331,5 +388,6 @@ main(int argc, char **argv)
 	test_damage();
 	test_files();
 	test_relmap();
+	test_filenodes();
 	return tap_done();
 }

@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "config/config.h"
 #include "pg/control.h"
+#include "pg/filenodes.h"
 
 /* Long header of a segment's first page: XLogLongPageHeaderData, access/xlog_internal.h, 14 … 18. */
 struct long_page_header {
@@ -179,8 +180,17 @@ make_object(struct push *push, struct sw_error *err)
 		.memory_max = (size_t)sw_config_size(push->config, SW_OPT_MEMORY_MAX),
 		.wal = sw_config_enum(push->config, SW_OPT_PUSH_VALIDATE) == VALIDATE_OFF ? NULL : &wal,
 	};
-	sw_rc rc = sw_object_make(&source, &push->summary, &push->object, err);
+	struct sw_filenodes filenodes = {0};
+	sw_rc rc = SW_OK;
 
+	if (source.wal != NULL && s->end != 0)
+		rc = sw_filenodes_read(s->pgdata, &filenodes, err);
+	wal.class_files = filenodes.classes;
+	wal.class_file_count = filenodes.class_count;
+	wal.database_file = filenodes.database_file;
+	if (rc == SW_OK)
+		rc = sw_object_make(&source, &push->summary, &push->object, err);
+	free(filenodes.classes);
 	push->encoded = rc == SW_OK;
 	return rc;
 }

@@ -263,3 +263,15 @@ sw_relmap_ok(const void *data, size_t len)
 	return get_u32(p, 0) == RELMAP_MAGIC && get_u32(p, 4) <= pairs_max &&
 		sw_crc32c(0, p, crc_at) == get_u32(p, crc_at);
 }
+
+uint32_t
+sw_relmap_find(const void *data, size_t len, uint32_t oid)
+{
+	const uint8_t *p = data;
+	uint32_t count = get_u32(p, 4);
+
+	for (uint32_t i = 0; i < count && RELMAP_PAIRS_AT + i * 8 + 8 <= len; i++)
+		if (get_u32(p, RELMAP_PAIRS_AT + i * 8) == oid)
+			return get_u32(p, RELMAP_PAIRS_AT + i * 8 + 4);
+	return 0;
+}

@@ -53,4 +53,7 @@ sw_rc sw_control_read(const char *pgdata, struct sw_control *ret_control,
 /* pg_filenode.map (utils/cache/relmapper.c): magic and CRC are right.  Works for 14 … 18. */
 bool sw_relmap_ok(const void *data, size_t len);
 
+/* The file of a mapped relation by such a map, which is right.  0: it is not in it. */
+uint32_t sw_relmap_find(const void *data, size_t len, uint32_t oid);
+
 #endif

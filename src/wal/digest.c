@@ -1084,10 +1084,12 @@ settle(struct gather *g, struct sw_error *err)
 }
 
 static sw_rc
-gather_init(struct gather *g, uint32_t block_size, uint64_t next_xid, uint32_t changes_max, struct sw_error *err)
+gather_init(struct gather *g, const struct sw_wal_digester_params *wal, uint32_t changes_max, struct sw_error *err)
 {
 	struct sw_wal_meaning_params params = {
-		.next_xid = next_xid, .block_size = block_size, .changes_max = changes_max,
+		.next_xid = wal->next_xid, .block_size = wal->block_size, .changes_max = changes_max,
+		.class_files = wal->class_files, .class_file_count = wal->class_file_count,
+		.database_file = wal->database_file,
 		.changes_min = SW_WAL_DIGEST_CHANGES_MIN, .changes_from = FIRST_USER_FILENODE,
 		.each = take_news, .ctx = g,
 	};
@@ -1119,7 +1121,7 @@ sw_wal_digester_new(const struct sw_wal_digester_params *params, struct sw_stage
 
 	if (d == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = gather_init(&d->gather, params->block_size, params->next_xid, CHANGES_AT_ONCE, err);
+	rc = gather_init(&d->gather, params, CHANGES_AT_ONCE, err);
 	if (rc == SW_OK)
 		rc = sw_wal_reader_init(&d->reader, &(struct sw_wal_reader_params){
 			.start = params->start, .segment_size = params->segment_size, .timeline = params->timeline,
@@ -1211,7 +1213,8 @@ sw_wal_digest_record(const struct sw_wal_record *record, uint32_t block_size, ui
 	if (g == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	d = &g->digest;
-	rc = gather_init(g, block_size, next_xid, CHANGES_OF_RECORD, err);
+	rc = gather_init(g, &(struct sw_wal_digester_params){.block_size = block_size, .next_xid = next_xid},
+		CHANGES_OF_RECORD, err);
 	if (rc == SW_OK)
 		rc = take_record(g, record, err);
 	if (rc == SW_OK)

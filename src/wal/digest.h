@@ -172,6 +172,9 @@ struct sw_wal_digester_params {
 	uint32_t segment_size, timeline; /* as for the reader */
 	uint64_t system_identifier;
 	uint32_t block_size;
+	const struct sw_filenode *class_files; /* as for the meaning; copied */
+	size_t class_file_count;
+	uint32_t database_file;
 	uint64_t next_xid; /* near this WAL; 0: not known, and xids have 32 bits until a checkpoint tells */
 };
 

@@ -1,5 +1,6 @@
 #include "wal/meaning.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define FIRST_NORMAL_XID 3
@@ -29,42 +30,54 @@ see_xid(struct sw_wal_meaning *m, uint32_t xid)
 /* --- which relation is which ------------------------------------------------------------- */
 
 static void
+add_class_file(struct sw_wal_meaning *m, uint32_t database, uint32_t filenode)
+{
+	if (m->class_file_count == SW_FILENODES_MAX)
+		return;
+	for (size_t i = 0; i < m->class_file_count; i++)
+		if (m->class_files[i].database == database && m->class_files[i].filenode == filenode)
+			return;
+	m->class_files[m->class_file_count++] = (struct sw_filenode){database, filenode};
+	m->class_file_bits |= UINT64_C(1) << filenode % 64;
+}
+
+static void
 learn_map(struct sw_wal_meaning *m, const struct sw_wal_event *e)
 {
 	const struct sw_wal_list *pairs = &e->relation_map.pairs;
 	uint32_t oid, filenode, database = e->relation_map.database;
-	unsigned i;
 
 	for (uint32_t n = 0; n < pairs->count; n++) {
 		sw_wal_event_pair(pairs, n, &oid, &filenode);
 		if (database == 0 && oid == SW_WAL_PG_DATABASE)
 			m->database_file = filenode;
-		if (database == 0 || oid != SW_WAL_PG_CLASS)
-			continue;
-		for (i = 0; i < m->class_file_count && m->class_files[i].database != database; i++)
-			;
-		if (i == sizeof(m->class_files) / sizeof(m->class_files[0]))
-			continue;
-		m->class_files[i].database = database;
-		m->class_files[i].filenode = filenode;
-		if (i == m->class_file_count)
-			m->class_file_count++;
+		if (database != 0 && oid == SW_WAL_PG_CLASS)
+			add_class_file(m, database, filenode);
 	}
+}
+
+/* A file that once was pg_class's is never another relation's while the database lives: filenodes rise. */
+static bool
+is_class_file(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
+{
+	if (relation->filenode == SW_WAL_PG_CLASS)
+		return true;
+	if ((m->class_file_bits >> relation->filenode % 64 & 1) == 0)
+		return false;
+	for (size_t i = 0; i < m->class_file_count; i++)
+		if (m->class_files[i].database == relation->database && m->class_files[i].filenode == relation->filenode)
+			return true;
+	return false;
 }
 
 /* SW_WAL_PG_CLASS, SW_WAL_PG_DATABASE or 0. */
 static uint32_t
 catalog_of(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
 {
-	uint32_t filenode = SW_WAL_PG_CLASS;
-
-	if (relation->database == 0)
-		return relation->tablespace == GLOBAL_TABLESPACE && relation->filenode == m->database_file ?
-			SW_WAL_PG_DATABASE : 0;
-	for (unsigned i = 0; i < m->class_file_count; i++)
-		if (m->class_files[i].database == relation->database)
-			filenode = m->class_files[i].filenode;
-	return relation->filenode == filenode ? SW_WAL_PG_CLASS : 0;
+	if (relation->database != 0)
+		return is_class_file(m, relation) ? SW_WAL_PG_CLASS : 0;
+	return relation->tablespace == GLOBAL_TABLESPACE && (relation->filenode == SW_WAL_PG_DATABASE ||
+		relation->filenode == m->database_file) ? SW_WAL_PG_DATABASE : 0;
 }
 
 static bool
@@ -174,7 +187,13 @@ sw_wal_meaning_init(struct sw_wal_meaning *m, const struct sw_wal_meaning_params
 	memset(m, 0, sizeof(*m));
 	m->params = *params;
 	m->next_xid = params->next_xid;
-	m->database_file = SW_WAL_PG_DATABASE;
+	m->database_file = params->database_file;
+	m->class_files = malloc(SW_FILENODES_MAX * sizeof(*m->class_files));
+	if (m->class_files == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	for (size_t i = 0; i < params->class_file_count; i++)
+		add_class_file(m, params->class_files[i].database, params->class_files[i].filenode);
+	m->params.class_files = NULL;
 	return sw_wal_change_init(&m->changes, params->changes_max, params->changes_min, err);
 }
 
@@ -182,4 +201,6 @@ void
 sw_wal_meaning_release(struct sw_wal_meaning *m)
 {
 	sw_wal_change_release(&m->changes);
+	free(m->class_files);
+	m->class_files = NULL;
 }

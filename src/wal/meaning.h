@@ -7,7 +7,7 @@
  *     reader_params.record_max = SW_WAL_MEANING_RECORD;
  *
  * Nothing here judges: an aborted transaction's acts are told as they come, and its end too.
- * Memory: params.changes_max * 80 bytes, 16 KiB, and the reader's.
+ * Memory: params.changes_max * 80 bytes, 48 KiB, and the reader's.
  */
 #ifndef SW_WAL_MEANING_H
 #define SW_WAL_MEANING_H
@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "pg/filenodes.h"
 #include "wal/catalog.h"
 #include "wal/change.h"
 #include "wal/event.h"
@@ -47,6 +48,9 @@ struct sw_wal_meaning_params {
 	uint32_t changes_max; /* (transaction, relation) pairs kept at once */
 	uint64_t changes_min; /* rows; what committed with fewer is forgotten */
 	uint32_t changes_from; /* not counted: rows of filenodes below this, and of pg_class and pg_database; 0: all are */
+	const struct sw_filenode *class_files; /* besides the first one of each and those that the WAL itself tells; copied */
+	size_t class_file_count;
+	uint32_t database_file; /* of pg_database, besides its first one; 0: none */
 	sw_wal_news_fn each;  /* or NULL */
 	void *ctx;
 };
@@ -62,11 +66,10 @@ struct sw_wal_meaning {
 	struct sw_wal_changes changes;
 	uint64_t malformed;                /* records with a right CRC that no server could replay */
 	sw_lsn malformed_at;               /* the first of them */
-	/* private: files of pg_class by database, where they are not the first ones */
-	struct {
-		uint32_t database, filenode;
-	} class_files[64];
-	unsigned class_file_count;
+	/* private: files of pg_class, where they are not the first ones */
+	struct sw_filenode *class_files;
+	size_t class_file_count;
+	uint64_t class_file_bits; /* which filenodes they may be */
 	uint32_t database_file;
 };
 

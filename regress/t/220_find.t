@@ -341,6 +341,11 @@ sub failover
 	is(way_of('--dropped', 'early'), "timeline 1: seawall restore --pgdata DIR --target-xid $early --target-exclusive", 'the parent is on the way of the latest');
 	is(way_of('--dropped', 'inlast'), "timeline 1: seawall restore --pgdata DIR --target-xid $xid --target-exclusive", '... to its end');
 	is(way_of('--dropped', 'child'), "timeline 2: seawall restore --pgdata DIR --target-xid $on_child --target-exclusive", '... and so is the child');
+	my ($rotten) = grep { m{/\Q$before\E\.zst$} } $repo->names;
+	$rotten =~ s/\Q$before\E/$last/;
+	SeawallTest::spew("$repo->{file}/$rotten", 'rotten');
+	is(way_of('--dropped', 'inlast'), "timeline 1: seawall restore --pgdata DIR --target-xid $xid --target-exclusive", '... also if the parent has a damaged copy');
+	$repo->remove($rotten);
 	my $p = find(0, '--xid', $xid)->{places};
 	is(join(' ', map { $_->{transaction}{timeline} } @$p), '1', 'a transaction of the parent that stands in the child\'s copy');
 	$p = find(0, '--around', find(0, '--dropped', 'inlast')->{found}[0]{time})->{places};

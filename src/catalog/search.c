@@ -583,11 +583,12 @@ take_segment(struct run *run, const struct sw_index_item *item, struct sw_error 
 	sw_lsn start = item->first * (sw_lsn)run->segment_size, end = (item->last + 1) * (sw_lsn)run->segment_size;
 	sw_rc rc = join(run, item, err);
 
-	if (rc == SW_OK && item->problem != NULL) {
+	if (rc == SW_OK && item->problem != NULL)
+		rc = add_gap(run, line->timeline, item->first, item->last, item->problem, err);
+	/* without a digest a child that leaves here may have the WAL up to there */
+	if (rc == SW_OK && item->problem != NULL && d != NULL) {
 		line->fed = start;
 		rc = break_line(run, err);
-		if (rc == SW_OK)
-			rc = add_gap(run, line->timeline, item->first, item->last, item->problem, err);
 	}
 	if (rc != SW_OK)
 		return rc;

@@ -115,7 +115,7 @@ tell(int argc, char **argv)
 	if (rc != SW_OK)
 		fprintf(stderr, "%s\n", err.text);
 	else
-		fwrite(out.data, 1, out.len, stdout);
+		fputs(out.len == 0 ? "" : (const char *)out.data, stdout);
 	return rc == SW_OK ? 0 : 1;
 }
 
@@ -266,6 +266,8 @@ static const struct example examples[] = {
 		"dropped pg_toast.pg_toast_16384 5/16387 t file=16387 xid 700\n"
 		"dropped public.t 5/16384 r file=16384 xid 700\n", true, false, false},
 	{"a table is dropped, 14", 14, {ACT(700, "0/100", T_GONE ",'class_deletes':4")},
+		"dropped public.t 5/16384 r file=16384 xid 700\n", false, false, false},
+	{"... whose rows of pg_class nobody saw", 14, {ACT(700, "0/100", T_GONE)},
 		"dropped public.t 5/16384 r file=16384 xid 700\n", false, false, false},
 	{"a table is truncated", 17, {ACT(700, "0/100", T_GONE "," T_MADE)},
 		"truncated public.t 5/16384 r file=16384 xid 700\n", false, false, false},

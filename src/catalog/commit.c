@@ -693,6 +693,9 @@ decide_without_oids(struct work *w)
 	}
 	made = kept_count(w) > sure ? kept_count(w) - sure : 0;
 	deletes = w->part->class_deletes > explained ? w->part->class_deletes - explained : 0;
+	/* whatever gives or takes files changes pg_class: then its own file was not known, and files must tell all */
+	if (w->part->class_deletes + w->part->class_updates == 0)
+		deletes = SIZE_MAX;
 	if (!w->part->cut && (deletes == 0 || made >= files))
 		return;
 	if (!w->part->cut && made == 0 && deletes >= files)

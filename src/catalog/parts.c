@@ -213,6 +213,8 @@ make_room(struct sw_parts *parts)
 		for (struct open *o = sw_hash_each(&parts->open, &at); o != NULL; o = sw_hash_each(&parts->open, &at))
 			if (oldest == NULL || o->part.latest < oldest->part.latest)
 				oldest = o;
+		if (oldest == NULL)
+			return;
 		forget(parts, oldest);
 		if (!parts->warned)
 			sw_log(SW_LOG_WARNING, "more open transactions than are followed: what the oldest did is forgotten");

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "../tap.h"
+#include "pg/filenodes.h"
 
 #define FIELDS(X) \
 	X(system_identifier) X(control_version) X(catalog_version) X(major) X(state) X(checkpoint) \

@@ -750,23 +750,26 @@ test_long_record(void)
 	struct wal_maker m, keep = w;
 	struct sw_stretch s = {0};
 
-	maker_init(&m, 8192, MB, 5, MB);
+	maker_init(&m, 8192, MB, 6, MB);
 	w = m;
 	wal_repo_end(&w, true, 601, T0, NULL, 0);
 	fill_until(&w, 2 * MB);
 	commit_long(602, T0 + 1);
-	fill_until(&w, 4 * MB);
+	/* segment 3 has the end of one and the begin of the next, and no record of its own */
 	commit_long(603, T0 + 2);
+	wal_repo_end(&w, true, 604, T0, NULL, 0);
+	fill_until(&w, 5 * MB);
+	commit_long(605, T0 + 3);
 	maker_switch(&w);
 	m = w;
 	w = keep;
-	tap_ok(joins_alike(&m, 1, 5, &s), "records over three segments, joined in any order");
-	tap_is_int((long long)s.count, 7, "five segments and two records");
+	tap_ok(joins_alike(&m, 1, 6, &s), "records over three segments, joined in any order");
+	tap_is_int((long long)s.count, 9, "six segments and three records");
 	tap_is(first_unjoined(&s), "", "that fit");
 	sw_stretch_release(&s);
 	/* the segment in the middle is another one */
 	maker_byte(&m, 2 * MB + 100000)[0] ^= 1;
-	tap_ok(joins_alike(&m, 1, 5, &s), "with a wrong byte in the middle");
+	tap_ok(joins_alike(&m, 1, 6, &s), "with a wrong byte in the middle");
 	tap_ok(strstr(first_unjoined(&s), "CRC") != NULL, "the record does not fit: %s", first_unjoined(&s));
 	sw_stretch_release(&s);
 	maker_release(&m);

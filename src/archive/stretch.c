@@ -139,8 +139,10 @@ sw_stretch_of(struct sw_stretch_item *item, struct sw_stretch *ret_stretch, stru
 
 struct seam {
 	const struct sw_registration *reg;
-	bool joined;     /* a record lies across it, and is whole */
-	sw_lsn lsn, prev; /* of that */
+	bool crossed;    /* a record lies across it; its place: */
+	sw_lsn lsn;
+	bool joined;     /* and it is whole */
+	sw_lsn prev;
 	struct sw_stretch_item boundary; /* has_digest: it says something */
 	char *unjoined;
 };
@@ -204,7 +206,6 @@ take_record(struct seam *seam, const struct sw_wal_record *record, uint64_t next
 	sw_rc rc;
 
 	seam->joined = true;
-	seam->lsn = record->lsn;
 	seam->prev = record->prev;
 	rc = sw_wal_digest_record(record, seam->reg->block_size, next_xid, &seam->boundary.digest, err);
 	if (rc != SW_OK)
@@ -233,6 +234,8 @@ join_record(struct seam *seam, const struct sw_stretch_end *end, const struct sw
 	sw_rc rc;
 
 	sw_buf_init(&bytes, JOINED_BYTES);
+	seam->crossed = true;
+	seam->lsn = end->head->lsn;
 	if (end->middle != NULL)
 		tails[joint.tail_count++] = end->middle;
 	if (begin->middle != NULL)
@@ -353,12 +356,18 @@ join_begin(struct sw_stretch *s, struct sw_stretch *next, const struct seam *sea
 
 	if (a->through) {
 		go_on(s, next);
-	} else if (a->known && a->first == 0 && seam->joined) {
+		return;
+	}
+	if (!a->known || a->first != 0 || a->blind)
+		return;
+	if (seam->joined) {
 		a->first = seam->lsn;
 		a->first_prev = seam->prev;
-	} else if (a->known && a->first == 0 && s->end.known && s->end.head == NULL && next->begin.known) {
+	} else if (s->end.known && s->end.head == NULL && next->begin.known) {
 		a->first = next->begin.first;
 		a->first_prev = next->begin.first_prev;
+	} else {
+		a->blind = true;
 	}
 }
 
@@ -374,7 +383,7 @@ join_end(struct sw_stretch *s, struct sw_stretch *next, bool through, const stru
 		return;
 	}
 	if (b->last == 0 && a->known && !through)
-		b->last = seam->joined ? seam->lsn : a->last;
+		b->last = seam->crossed ? seam->lsn : a->last;
 	if (b->next_xid == 0)
 		b->next_xid = a->next_xid;
 	release_end(a);

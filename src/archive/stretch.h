@@ -38,6 +38,7 @@ struct sw_stretch_begin {
 	size_t tail_item; /* what begins behind it: an index into items */
 	uint64_t tail_segment;
 	sw_lsn first, first_prev; /* the first record that begins in the stretch; 0: none */
+	bool blind;      /* first is 0, but a record begins there: a damaged one */
 };
 
 /* The other end: `head` of a record that goes on behind the stretch, and what segments are full of it. */

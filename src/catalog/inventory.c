@@ -218,11 +218,16 @@ struct stride {
 	struct sw_inventory found;
 };
 
+/* A stride stays where it is while there come to be more. */
+struct stride_place {
+	struct stride *stride;
+};
+
 struct strides {
 	struct sw_repository *repo;
 	uint32_t timeline;
 	pthread_mutex_t mutex;
-	struct stride **items; /* in order */
+	struct stride_place *items; /* in order */
 	size_t count;
 	uint64_t next; /* segment that the next one begins with */
 	bool ended;    /* nothing is behind the last one */
@@ -254,7 +259,8 @@ add_to_stride(void *ctx, const char *object, const struct sw_store_info *info, s
 static sw_rc
 begin_stride(struct strides *all, struct stride **ret_stride, struct sw_error *err)
 {
-	struct stride **items, *stride;
+	struct stride_place *items;
+	struct stride *stride;
 
 	*ret_stride = NULL;
 	if (all->ended)
@@ -269,7 +275,7 @@ begin_stride(struct strides *all, struct stride **ret_stride, struct sw_error *e
 	stride->first = all->next;
 	stride->last = all->next + STRIDE - 1;
 	all->next += STRIDE;
-	items[all->count++] = *ret_stride = stride;
+	items[all->count++].stride = *ret_stride = stride;
 	return SW_OK;
 }
 
@@ -350,9 +356,9 @@ list_strides(struct sw_repository *repo, uint32_t timeline, uint64_t after, stru
 
 	for (size_t i = 0; i < all.count; i++) {
 		if (rc == SW_OK)
-			rc = add_found(inventory, &all.items[i]->found, err);
-		sw_inventory_release(&all.items[i]->found);
-		free(all.items[i]);
+			rc = add_found(inventory, &all.items[i].stride->found, err);
+		sw_inventory_release(&all.items[i].stride->found);
+		free(all.items[i].stride);
 	}
 	free(all.items);
 	return rc;

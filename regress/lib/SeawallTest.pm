@@ -271,10 +271,11 @@ sub program
 	if (!-d $bin)
 	{
 		make_dir($bin);
-		for my $file (glob("$build/seawall*"), glob("$build/regress/lib/faultproxy"))
+		make_dir("$bin/libexec");
+		for my $file (glob("$build/seawall*"), glob("$build/regress/lib/faultproxy"), glob("$build/libexec/seawall*"))
 		{
 			next unless -f $file && -x $file;
-			my $copy = "$bin/" . basename($file);
+			my $copy = "$bin/" . ($file =~ m{/libexec/[^/]+$} ? 'libexec/' : '') . basename($file);
 			File::Copy::copy($file, $copy) or die "$file: $!";
 			chmod 0755, $copy;
 			as_user_owner($copy);

@@ -82,3 +82,26 @@ sw_cli_exec_seawall(const char *verb, int argc, char *const *argv, struct sw_err
 	free(args);
 	return sw_fail_errno(err, "running %s", path);
 }
+
+sw_rc
+sw_cli_exec_helper(const char *name, char *const *argv, struct sw_error *err)
+{
+	static const char *const places[] = {"/../libexec/seawall/", "/libexec/"};
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	size_t dir;
+
+	if (len <= 0)
+		return sw_fail(err, SW_SYSTEM, "cannot find the directory of %s", program_name);
+	path[len] = '\0';
+	dir = (size_t)(strrchr(path, '/') - path);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path + dir, sizeof(path) - dir, "%s%s", places[i], name);
+		execv(path, argv);
+		if (errno != ENOENT && errno != ENOTDIR)
+			return sw_fail_errno(err, "running %s", path);
+	}
+	path[dir] = '\0';
+	sw_fail(err, SW_SYSTEM, "its helper %s is neither in %s/../libexec/seawall nor in %s/libexec", name, path, path);
+	return sw_hint(err, "install all of Seawall's programs, with one prefix");
+}

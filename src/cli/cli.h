@@ -24,6 +24,12 @@ bool sw_cli_informed(const struct sw_config *config, enum sw_command command);
 sw_rc sw_cli_exec_seawall(const char *verb, int argc, char *const *argv, struct sw_error *err);
 
 /*
+ * Replace this process by the helper `name`, with these arguments (argv[0] and all): "../libexec/seawall/NAME" beside the
+ * directory of this program, else "libexec/NAME" in it, as in a build tree.  Returns only on failure.
+ */
+sw_rc sw_cli_exec_helper(const char *name, char *const *argv, struct sw_error *err);
+
+/*
  * A verb.  Prints its result to standard output.  SW_OK with *ret_status 0 or 3 (design: "answered
  * with no"), or an error that main reports.
  */

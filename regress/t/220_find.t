@@ -258,7 +258,55 @@ sub server
 	check_details($x);
 	check_transactions($x);
 	check_restores($x);
+	check_unnamed();
+	check_epoch();
 	$pg->stop;
+	return;
+}
+
+# A relation that was made in WAL that is lost: nobody can know its name.
+sub check_unnamed
+{
+	my $lost = $pg->switch_and_wait;
+	my $oid = $pg->sql("CREATE TABLE ghost AS SELECT 1 AS i; SELECT 'ghost'::regclass::oid", 'shop');
+	$lost = $pg->switch_and_wait;
+	$pg->sql('DROP TABLE ghost', 'shop');
+	$pg->switch_and_wait;
+	is(told({ found => [ find(0, '--dropped')->{found}[-1] ] }), 'dropped shop.public.ghost', 'its name is in the WAL');
+	my ($object) = grep { m{/\Q$lost\E\.zst$} } $repo->names;
+	$repo->remove($object);
+	is(told({ found => [ find(0, '--dropped')->{found}[-1] ] }), "dropped shop/$oid", 'a relation without a name is told by number');
+	my $r = seawall('find', '--dropped', "shop/$oid", { config => $config });
+	like($r->{out}, qr{dropped \w+ shop/$oid\n.*\n    its name is not known: .*\n    cannot be restored: .*\nmissing, so not looked at: $lost\n}, '... and why is said')
+		or diag SeawallTest::describe($r);
+	$r = seawall('find', '--dropped', 'ghost', { config => $config });
+	is($r->{status}, 3, 'its name finds nothing');
+	like($r->{out}, qr/^1 more may be meant/m, '... but that it may be meant');
+	return;
+}
+
+# Transaction numbers above 32 bits, and what was rolled back.
+sub check_epoch
+{
+	$pg->stop;
+	SeawallTest::run_ok("$pg->{bin}/pg_resetwal", '--epoch=1', '-D', $pg->pgdata);
+	$pg->start;
+	$pg->sql('CREATE TABLE far_ahead (i int)', 'shop');
+	my $xid = transaction('DROP TABLE far_ahead', 'shop');
+	my $aborted = $pg->sql('BEGIN; SELECT pg_current_xact_id(); ROLLBACK', 'shop');
+	$pg->sql("INSERT INTO marks VALUES ('end')");
+	$pg->switch_and_wait;
+	cmp_ok($xid, '>', 2**32, 'an epoch later');
+	my ($f) = @{ find(0, '--dropped', 'far_ahead')->{found} };
+	is($f->{xid}, $xid, '... a transaction has 64 bits') or diag explain $f;
+	for my $asked ($xid, $xid % 2**32)
+	{
+		my $places = find(0, '--xid', $asked)->{places};
+		is(join(' ', map { $_->{transaction}{xid} } @$places), $xid, "--xid $asked finds it");
+	}
+	is(scalar(@{ find(3, '--xid', $xid + 2**32)->{places} }), 0, '... and with another epoch nothing');
+	my $p = find(0, '--xid', $aborted)->{places}[0];
+	is("$p->{transaction}{end} $p->{transaction}{xid}", "abort $aborted", 'what was rolled back is told as that');
 	return;
 }
 

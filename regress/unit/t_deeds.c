@@ -291,6 +291,14 @@ static const struct example examples[] = {
 	{"a table is truncated, then rewritten, at once", 17, {ACT(700, "0/100", T_TRANSIENT ",'created':["
 		F(16710) "," F(16713) "," F(16714) "," F(16715) "],'dropped':[" F(16388) "," F(16389) "," F(16387) "," F(16384) "]")},
 		"truncated public.t 5/16384 r file=16384 xid 700\n", false, false, false},
+	{"a table is rewritten, whose transient's birth nobody saw", 17, {ACT(700, "0/100", "'created':[" F(16710) "," F(16713) ","
+		F(16714) "," F(16715) "],'dropped':[" F(16384) "," F(16387) "," F(16388) "," F(16389) "],"
+		"'dropped_oids':[[5,16714],[5,16713],[5,16710]]"),
+		ACT(701, "0/200", "'created':[" F(16720) "],'dropped':[" F(16710) "],'class_updates':1")},
+		"rewritten public.t 5/16384 r file=16384 xid 700\ntruncated public.t 5/16384 r file=16710 xid 701\n", false, false, false},
+	{"... 14", 14, {ACT(700, "0/100", "'created':[" F(16710) "," F(16713) "," F(16714) "," F(16715) "],'dropped':["
+		F(16384) "," F(16387) "," F(16388) "," F(16389) "],'touched':[[5,16384],[5,16387],[5,16710],[5,16713],[5,16714]]")},
+		"rewritten public.t 5/16384 r file=16384 xid 700\n", false, false, false},
 	{"a materialized view is refreshed: its TOAST table goes", 17, {ACT(700, "0/100",
 		"'born':[" BORN(16710, 16710, "r", "pg_temp_16396") ",[5,16713,99,16713,0,'t','pg_toast_16710'],"
 		"[5,16714,99,16714,0,'i','pg_toast_16710_index']],'created':[" F(16710) "," F(16713) "," F(16714) "],"
@@ -352,6 +360,10 @@ static const struct example examples[] = {
 		"dropped public.p1 5/16410 r file=16410 xid 700\n", false, false, false},
 	{"a file that nobody knows is replaced", 17, {ACT(700, "0/100", "'created':[" F(19005) "],'dropped':[" F(19000) "]")},
 		"truncated ?.? 5/0 ? file=19000 xid 700\n", false, false, false},
+	{"... of a table that is known: an index", 17, {ACT(700, "0/100", "'created':[" F(19005) "],'dropped':[" F(19000)
+		"],'touched':[[5,16384],[5,18999]]")}, "", false, false, false},
+	{"... beside a table's own", 17, {ACT(700, "0/100", "'created':[" F(19004) "," F(19005) "],'dropped':[" F(19000) "," F(16600)
+		"]")}, "truncated public.u 5/16391 r file=16600 xid 700\n", false, false, false},
 	{"... and its relation is born in the WAL first", 17, {
 		ACT(699, "0/50", "'born':[" BORN(18990, 18990, "r", "young") "],'created':[" F(18990) "]"),
 		ACT(700, "0/100", "'created':[" F(19000) "],'dropped':[" F(18990) "]"),
@@ -360,6 +372,8 @@ static const struct example examples[] = {
 		false, false, false},
 	{"made and dropped by one transaction", 17, {ACT(700, "0/100", "'born':[" BORN(18990, 18990, "r", "young")
 		"],'created':[" F(18990) "],'dropped':[" F(18990) "],'dropped_oids':[[5,18990]]")}, "", false, false, false},
+	{"... whose birth nobody saw", 17, {ACT(700, "0/100", "'created':[" F(18990) "],'dropped':[" F(18990) "," F(16410)
+		"],'dropped_oids':[[5,18990],[5,16410]]")}, "dropped public.p1 5/16410 r file=16410 xid 700\n", false, false, false},
 	{"... 14", 14, {ACT(700, "0/100", "'born':[" BORN(18990, 18990, "r", "young")
 		"],'created':[" F(18990) "],'dropped':[" F(18990) "," F(16410) "],'class_deletes':2")},
 		"dropped public.p1 5/16410 r file=16410 xid 700\n", false, false, false},

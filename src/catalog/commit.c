@@ -32,6 +32,7 @@ struct work {
 	size_t unknown_count;
 	struct swap *swaps;
 	size_t swap_count;
+	uint32_t unseen; /* the first relation that looks like a transient whose birth was not seen; 0: none */
 };
 
 enum fate {
@@ -315,6 +316,29 @@ note_births(struct work *w, struct sw_error *err)
 	return SW_OK;
 }
 
+/*
+ * A relation that nobody knows has gone, or was touched, whose own file was made here and stays: a transient, of whose
+ * birth nothing is known because the file of pg_class was not.
+ */
+static void
+find_unseen(struct work *w)
+{
+	bool has_oids = w->commit->major >= FIRST_WITH_DROPPED_OIDS;
+	size_t count = w->act == NULL ? 0 : has_oids ? w->act->dropped_oid_count : w->act->touched_count;
+
+	if (w->part->born_count > 0 || w->part->class_updates > 0)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		const struct sw_wal_object *o = has_oids ? &w->act->dropped_oids[i] : &w->act->touched[i];
+		const struct sw_wal_relation *file =
+			search_file(w->created_sorted, w->part->created_count, o->database, o->oid);
+
+		if (file != NULL && !was_dropped(w, file) && relation_of(w, o->database, o->oid) == NULL &&
+			(w->unseen == 0 || o->oid < w->unseen))
+			w->unseen = o->oid;
+	}
+}
+
 /* The transient's file is the table's now; its TOAST table and that one's index are the table's too. */
 static sw_rc
 note_swaps(struct work *w, struct sw_error *err)
@@ -380,10 +404,11 @@ note_drops(struct work *w, struct sw_error *err)
 	for (size_t i = 0; i < act->dropped_oid_count; i++) {
 		const struct sw_wal_object *o = &act->dropped_oids[i];
 		struct sw_relmap_relation *r = relation_of(w, o->database, o->oid);
+		struct sw_wal_relation own = {0, o->database, o->oid}; /* made here: it was born here, unseen */
 
 		if (r != NULL)
 			mark(w, r, DROPPED);
-		else if (swap_from(w, o->database, o->oid) == NULL)
+		else if (swap_from(w, o->database, o->oid) == NULL && w->unseen == 0 && !was_created(w, &own))
 			w->unknown_oids[w->unknown_count++] = o->oid;
 	}
 	qsort(w->unknown_oids, w->unknown_count, sizeof(*w->unknown_oids), compare_oids);
@@ -501,7 +526,7 @@ can_pair(const struct work *w)
 {
 	size_t n = 0;
 
-	if (w->part->cut || (w->between_count > 0 && w->swap_count > 0))
+	if (w->part->cut || w->unseen != 0 || (w->between_count > 0 && w->swap_count > 0))
 		return false;
 	for (size_t i = 0; i < w->gone_count; i++) {
 		const struct gone *g = &w->gone[i];
@@ -559,6 +584,27 @@ pair_files(struct work *w, struct sw_error *err)
 			return err->rc;
 		n++;
 	}
+	return SW_OK;
+}
+
+/* If one table was rewritten by a transient that was not seen, the file is its. */
+static sw_rc
+place_unseen(const struct work *w, struct sw_error *err)
+{
+	const struct sw_relmap_relation *table = NULL;
+
+	for (size_t i = 0; w->unseen != 0 && i < w->gone_count; i++) {
+		const struct sw_relmap_relation *r = relation_of(w, w->gone[i].file.database, w->gone[i].oid);
+
+		if (r == NULL || is_part_of_table(r) || r == table)
+			continue;
+		if (table != NULL)
+			return SW_OK;
+		table = r;
+	}
+	for (size_t i = 0; table != NULL && i < w->made_count; i++)
+		if (w->made[i].filenode == w->unseen && w->made[i].database == table->key.a)
+			return sw_relmap_set_file(w->commit->map, table->key.b, &w->made[i], err);
 	return SW_OK;
 }
 
@@ -687,6 +733,8 @@ decide_without_oids(struct work *w)
 	size_t files = 0, sure = 0, made, explained = deletes_explained(w), deletes;
 	enum fate fate = FATE_EITHER;
 
+	if (w->unseen != 0)
+		return;
 	for (size_t i = 0; i < w->gone_count; i++) {
 		files += is_open_question(w, &w->gone[i]);
 		sure += takes_a_new_file(&w->gone[i]) && !is_open_question(w, &w->gone[i]);
@@ -972,9 +1020,42 @@ what_happened(const struct work *w, struct sw_relmap_relation *r)
 		return swapped_and_truncated(w, root) ? SW_DEED_TRUNCATED : SW_DEED_REWRITTEN;
 	if (marked(w, root, TRUNCATED))
 		return SW_DEED_TRUNCATED;
-	if (r->kind == 'S' || marked(w, r, MOVED) || (root == r && is_part_of_table(r)))
+	if (r->kind == 'S' || w->unseen != 0 || marked(w, r, MOVED) || (root == r && is_part_of_table(r)))
 		return SW_DEED_REWRITTEN;
 	return marked(w, root, REPLACED) ? SW_DEED_TRUNCATED : SW_DEED_REWRITTEN;
+}
+
+/*
+ * Does the transaction give new files to what belongs to a table that is known?  Its cache is invalidated then, too:
+ * beside the table's own file, or when its indexes are built anew.
+ */
+static bool
+touches_known_table(const struct work *w)
+{
+	for (size_t i = 0; i < w->gone_count; i++) {
+		const struct sw_relmap_relation *r = relation_of(w, w->gone[i].file.database, w->gone[i].oid);
+
+		if (r != NULL && !is_part_of_table(r) && w->gone[i].fate != FATE_DROPPED)
+			return true;
+	}
+	for (size_t i = 0; w->act != NULL && i < w->act->touched_count; i++) {
+		const struct sw_relmap_relation *r = relation_of(w, w->act->touched[i].database, w->act->touched[i].oid);
+
+		if (r != NULL && (r->kind == 'r' || r->kind == 'm' || r->kind == 't') && r->filenode != 0 &&
+			!marked(w, r, BORN | DROPPED))
+			return true;
+	}
+	return false;
+}
+
+/* Files that nobody knows are then an index's, which is not told by itself. */
+static void
+explain_as_indexes(struct work *w)
+{
+	if (w->commit->params->indexes || unknown_files(w) == 0 || !touches_known_table(w))
+		return;
+	for (size_t i = 0; i < w->gone_count; i++)
+		w->gone[i].told |= w->gone[i].oid == 0 && w->gone[i].fate == FATE_UNKNOWN;
 }
 
 static sw_rc
@@ -991,7 +1072,7 @@ tell_replaced(struct work *w, struct sw_error *err)
 		if (r != NULL)
 			rc = tell_relation(w, what_happened(w, r), r, g->file.filenode, err);
 		else
-			rc = tell(w, (struct sw_deed){.kind = g->moved ? SW_DEED_REWRITTEN : SW_DEED_TRUNCATED,
+			rc = tell(w, (struct sw_deed){.kind = g->moved || w->unseen != 0 ? SW_DEED_REWRITTEN : SW_DEED_TRUNCATED,
 				.database = g->file.database, .filenode = g->file.filenode}, err);
 	}
 	return rc;
@@ -1104,6 +1185,7 @@ tell_all(struct work *w, struct sw_error *err)
 		rc = tell_truncated_by_name(w, err);
 	if (rc == SW_OK)
 		rc = tell_swapped(w, err);
+	explain_as_indexes(w);
 	if (rc == SW_OK)
 		rc = tell_replaced(w, err);
 	if (rc == SW_OK)
@@ -1125,6 +1207,8 @@ sw_commit_resolve(const struct sw_commit *commit, struct sw_error *err)
 	if (rc == SW_OK)
 		rc = note_swaps(w, err);
 	if (rc == SW_OK)
+		find_unseen(w);
+	if (rc == SW_OK)
 		rc = note_drops(w, err);
 	if (rc == SW_OK)
 		rc = list_gone(w, err);
@@ -1136,6 +1220,8 @@ sw_commit_resolve(const struct sw_commit *commit, struct sw_error *err)
 		decide_without_oids(w);
 	if (rc == SW_OK)
 		rc = pair_files(w, err);
+	if (rc == SW_OK)
+		rc = place_unseen(w, err);
 	if (rc == SW_OK)
 		name_by_touch(w, false);
 	if (rc == SW_OK)

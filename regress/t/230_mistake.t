@@ -39,6 +39,8 @@ INSERT INTO $victim{$db} (t) SELECT repeat('z', 50) FROM generate_series(1, $row
 CREATE INDEX ON $victim{$db} (t);
 SQL
 	}
+	# the catalogs themselves have other files than the first ones
+	$pg->sql('VACUUM FULL pg_class', $_) for sort keys %victim;
 	$pg->sql('CREATE EXTENSION pg_walinspect') if $pg->version >= 15;
 	return;
 }
@@ -77,6 +79,7 @@ sub make_noise
 {
 	my ($pg) = @_;
 	$pg->sql(<<'SQL', 'crm');
+VACUUM FULL pg_class;
 VACUUM FULL rebuilt;
 REINDEX TABLE rebuilt;
 CREATE TEMP TABLE mine (i int);

@@ -25,7 +25,7 @@ sub name_of
 	return $f->{name} if $f->{kind} eq 'restore point';
 	return $f->{database} // $f->{database_oid} if $f->{kind} eq 'database dropped';
 	return $f->{relation} // $f->{relation_oid} if $f->{kind} eq 'tablespace dropped';
-	return "$f->{database}/$f->{relation_oid}" if !defined $f->{relation};
+	return "$f->{database}/" . ($f->{relation_oid} || $f->{filenode}) if !defined $f->{relation};
 	return join '.', $f->{database}, $f->{schema} // '?', $f->{relation};
 }
 
@@ -259,7 +259,7 @@ sub server
 	check_transactions($x);
 	check_restores($x);
 	check_unnamed();
-	check_epoch();
+	check_epoch() if -x "$pg->{bin}/pg_resetwal";
 	$pg->stop;
 	return;
 }
@@ -267,6 +267,7 @@ sub server
 # A relation that was made in WAL that is lost: nobody can know its name.
 sub check_unnamed
 {
+	$pg->sql("INSERT INTO marks VALUES ('unnamed')");
 	my $lost = $pg->switch_and_wait;
 	my $oid = $pg->sql("CREATE TABLE ghost AS SELECT 1 AS i; SELECT 'ghost'::regclass::oid", 'shop');
 	$lost = $pg->switch_and_wait;

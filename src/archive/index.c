@@ -501,7 +501,8 @@ batch_done(struct worker *w, struct slot *slot, struct sw_error *err)
 	if (last)
 		rc = finish_slot(w, slot, err);
 	pthread_mutex_lock(&walk->mutex);
-	slot->ready = last && rc == SW_OK;
+	if (last)
+		slot->ready = rc == SW_OK;
 	pthread_cond_broadcast(&walk->changed);
 	pthread_mutex_unlock(&walk->mutex);
 	return rc;

@@ -364,6 +364,11 @@ static const struct example examples[] = {
 		"],'touched':[[5,16384],[5,18999]]")}, "", false, false, false},
 	{"... beside a table's own", 17, {ACT(700, "0/100", "'created':[" F(19004) "," F(19005) "],'dropped':[" F(19000) "," F(16600)
 		"]")}, "truncated public.u 5/16391 r file=16600 xid 700\n", false, false, false},
+	{"... and followed by its OID", 17, {ACT(700, "0/100", "'created':[" F(19005) "],'dropped':[" F(19000)
+		"],'touched':[[5,19000]]"), ACT(701, "0/200", "'created':[" F(19006) "],'dropped':[" F(19005) "]")},
+		"truncated ?.? 5/19000 ? file=19000 xid 700\ntruncated ?.? 5/19000 ? file=19005 xid 701\n", false, false, false},
+	{"... dropped, 14", 14, {ACT(700, "0/100", "'dropped':[" F(19000) "],'touched':[[5,19000]],'class_deletes':1")},
+		"dropped ?.? 5/19000 ? file=19000 xid 700\n", false, false, false},
 	{"... and its relation is born in the WAL first", 17, {
 		ACT(699, "0/50", "'born':[" BORN(18990, 18990, "r", "young") "],'created':[" F(18990) "]"),
 		ACT(700, "0/100", "'created':[" F(19000) "],'dropped':[" F(18990) "]"),

@@ -422,6 +422,16 @@ is_unknown_oid(const struct work *w, uint32_t oid)
 		bsearch(&oid, w->unknown_oids, w->unknown_count, sizeof(oid), compare_oids) != NULL;
 }
 
+static bool
+was_touched(const struct work *w, uint32_t database, uint32_t oid)
+{
+	for (size_t i = 0; i < w->act->touched_count; i++)
+		if (w->act->touched[i].oid == oid && w->act->touched[i].database == database)
+			return true;
+	return false;
+}
+
+/* A file is called like its relation's OID at first: where such a relation was touched, it is that. */
 static void
 note_fate(const struct work *w, struct gone *g)
 {
@@ -429,7 +439,7 @@ note_fate(const struct work *w, struct gone *g)
 
 	if (r == NULL) {
 		g->fate = is_unknown_oid(w, g->file.filenode) ? FATE_DROPPED : FATE_UNKNOWN;
-		if (g->fate == FATE_DROPPED)
+		if (g->oid == 0 && (g->fate == FATE_DROPPED || was_touched(w, g->file.database, g->file.filenode)))
 			g->oid = g->file.filenode;
 	} else if (marked(w, r, DROPPED) || marked(w, root, DROPPED)) {
 		g->fate = FATE_DROPPED;
@@ -756,9 +766,9 @@ decide_without_oids(struct work *w)
 }
 
 static bool
-has_no_name(const struct gone *g)
+has_no_name(const struct work *w, const struct gone *g)
 {
-	return g->oid == 0 && g->fate != FATE_BETWEEN;
+	return g->fate != FATE_BETWEEN && relation_of(w, g->file.database, g->oid) == NULL;
 }
 
 /* A relation that is known, whose file is not, and whose cache the COMMIT invalidates. */
@@ -795,7 +805,7 @@ name_by_touch(const struct work *w, bool sure)
 	size_t files = 0, relations = 0;
 
 	for (size_t i = 0; i < w->gone_count; i++)
-		files += has_no_name(&w->gone[i]);
+		files += w->gone[i].oid == 0 && has_no_name(w, &w->gone[i]);
 	if (files == 0)
 		return;
 	for (int tables = 1; sure && tables >= 0; tables--)
@@ -808,7 +818,7 @@ name_by_touch(const struct work *w, bool sure)
 		size_t at = 0, i = 0;
 
 		while ((r = next_touched(w, tables, &at)) != NULL) {
-			while (i < w->gone_count && (!has_no_name(&w->gone[i]) || w->gone[i].file.database != r->key.a))
+			while (i < w->gone_count && (w->gone[i].oid != 0 || !has_no_name(w, &w->gone[i]) || w->gone[i].file.database != r->key.a))
 				i++;
 			if (i == w->gone_count)
 				return;
@@ -852,7 +862,7 @@ unknown_files(const struct work *w)
 	size_t count = 0;
 
 	for (size_t i = 0; i < w->gone_count; i++)
-		count += w->gone[i].fate == FATE_UNKNOWN && w->gone[i].oid == 0;
+		count += w->gone[i].fate == FATE_UNKNOWN && has_no_name(w, &w->gone[i]);
 	return count;
 }
 
@@ -886,7 +896,7 @@ explain_unknown_files(struct work *w)
 	if (w->act == NULL || w->act->dropped_oid_count == 0 || kept_count(w) > replaced)
 		return;
 	for (size_t i = 0; i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].oid == 0;
+		w->gone[i].told |= has_no_name(w, &w->gone[i]);
 }
 
 /*
@@ -914,7 +924,7 @@ tell_unknown_drops(struct work *w, struct sw_error *err)
 				.filenode = matched ? o->oid : 0}, err);
 	}
 	for (size_t i = 0; tell_left && i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].fate == FATE_UNKNOWN && w->gone[i].oid == 0;
+		w->gone[i].told |= w->gone[i].fate == FATE_UNKNOWN && has_no_name(w, &w->gone[i]);
 	return rc;
 }
 
@@ -942,7 +952,7 @@ tell_drops(struct work *w, struct sw_error *err)
 		if (r != NULL)
 			rc = tell_relation(w, kind, r, g->file.filenode, err);
 		else
-			rc = tell(w, (struct sw_deed){.kind = kind, .database = g->file.database,
+			rc = tell(w, (struct sw_deed){.kind = kind, .database = g->file.database, .relation = g->oid,
 				.filenode = g->file.filenode}, err);
 	}
 	if (rc == SW_OK)
@@ -980,7 +990,7 @@ tell_truncated_by_name(struct work *w, struct sw_error *err)
 		}
 	}
 	for (size_t i = 0; unknown && i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].oid == 0;
+		w->gone[i].told |= has_no_name(w, &w->gone[i]);
 	return rc;
 }
 
@@ -1055,7 +1065,7 @@ explain_as_indexes(struct work *w)
 	if (w->commit->params->indexes || unknown_files(w) == 0 || !touches_known_table(w))
 		return;
 	for (size_t i = 0; i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].oid == 0 && w->gone[i].fate == FATE_UNKNOWN;
+		w->gone[i].told |= w->gone[i].fate == FATE_UNKNOWN && has_no_name(w, &w->gone[i]);
 }
 
 static sw_rc
@@ -1073,7 +1083,7 @@ tell_replaced(struct work *w, struct sw_error *err)
 			rc = tell_relation(w, what_happened(w, r), r, g->file.filenode, err);
 		else
 			rc = tell(w, (struct sw_deed){.kind = g->moved || w->unseen != 0 ? SW_DEED_REWRITTEN : SW_DEED_TRUNCATED,
-				.database = g->file.database, .filenode = g->file.filenode}, err);
+				.database = g->file.database, .relation = g->oid, .filenode = g->file.filenode}, err);
 	}
 	return rc;
 }
@@ -1095,7 +1105,7 @@ tell_swapped(struct work *w, struct sw_error *err)
 	}
 	/* the files that nobody knows are theirs, as far as can be told */
 	for (size_t i = 0; w->swap_count > 0 && i < w->gone_count; i++)
-		w->gone[i].told |= w->gone[i].oid == 0;
+		w->gone[i].told |= has_no_name(w, &w->gone[i]);
 	return rc;
 }
 

@@ -818,7 +818,8 @@ name_by_touch(const struct work *w, bool sure)
 		size_t at = 0, i = 0;
 
 		while ((r = next_touched(w, tables, &at)) != NULL) {
-			while (i < w->gone_count && (w->gone[i].oid != 0 || !has_no_name(w, &w->gone[i]) || w->gone[i].file.database != r->key.a))
+			while (i < w->gone_count && (w->gone[i].oid != 0 || w->gone[i].file.database != r->key.a ||
+				!has_no_name(w, &w->gone[i])))
 				i++;
 			if (i == w->gone_count)
 				return;

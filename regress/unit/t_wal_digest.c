@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../tap.h"
 #include "base/file.h"
@@ -669,6 +670,97 @@ test_room(void)
 	finish(&d, "a large digest");
 }
 
+/* --- hostile WAL ---------------------------------------------------------------------------------- */
+
+/* An xid ends once; where WAL says otherwise, what is cut between its two ends can still be read. */
+static void
+test_ends_twice(void)
+{
+	struct sw_wal_digest d;
+	size_t unreadable = 0;
+
+	begin(1);
+	for (uint32_t i = 0; i < 128; i++)
+		add_end(1000 + i / 100 * 2, (struct end){0});
+	d = digest_of(MB, 0);
+	for (size_t room = 4096; room < 20000; room += 500) {
+		struct sw_error err = SW_ERROR_INIT;
+		char *text = json_text(&d, room, true), *second = again(text, &err);
+
+		unreadable += second == NULL;
+		free(text);
+		free(second);
+	}
+	tap_is_int((long long)unreadable, 0, "ends of one xid, in whatever room");
+	finish(&d, "ends of one xid");
+}
+
+static double
+seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Transactions whose ids would fall together in a table of whatever size, and one with many relations. */
+static void
+test_slow_wal(void)
+{
+	static uint32_t subs[11000];
+	struct sw_wal_digest d;
+	double begun;
+
+	begin(1);
+	for (uint32_t i = 0; i < 4000; i++)
+		add_file(4096 * (i + 1), 20000 + i);
+	for (uint32_t i = 0; i < 11000; i++)
+		subs[i] = 4096 * (i + 5000);
+	while (wal.at - wal.start < MB - 60000)
+		add_end(777, (struct end){.subxids = subs, .subxid_count = 11000});
+	begun = seconds();
+	d = digest_of(MB, 0);
+	tap_ok(d.commits > 10 && seconds() - begun < 0.4, "xids that were chosen to be slow (%.2f s)", seconds() - begun);
+	finish(&d, "xids that were chosen");
+	begin(6);
+	for (uint32_t i = 0; wal.at - wal.start < (size_t)6 * MB - 100; i++)
+		add_deletes(1000, 20000 + i % 4000, 1);
+	begun = seconds();
+	d = digest_of((size_t)6 * MB, 0);
+	tap_ok(d.records > 90000 && seconds() - begun < 0.4, "a transaction with 4,000 partitions (%.2f s)", seconds() - begun);
+	finish(&d, "partitions");
+}
+
+/* What is too much for its room is not even made. */
+static void
+test_long_truncates(void)
+{
+	static struct content c;
+	struct sw_wal_digest d;
+	double begun;
+	char *text;
+
+	begin(3);
+	for (uint32_t t = 0; t < 128; t++) {
+		c.len = 0;
+		put_u32(&c, 5);
+		put_u32(&c, 4000);
+		put_u32(&c, 0);
+		for (uint32_t i = 0; i < 4000; i++)
+			put_u32(&c, 4000000000 + i);
+		add_main(1000 + t, SW_RMGR_HEAP, 0x30, &c);
+	}
+	d = digest_of((size_t)3 * MB, 0);
+	begun = seconds();
+	text = json_text(&d, 65536, true);
+	tap_ok(strlen(text) <= 65536 && strstr(text, "\"truncated\":[[") != NULL && seconds() - begun < 1,
+		"half a million relations, truncated by name (%.2f s)", seconds() - begun);
+	free(text);
+	sw_wal_digest_release(&d);
+	maker_release(&wal);
+}
+
 /* --- hostile JSON --------------------------------------------------------------------------------- */
 
 static void
@@ -772,6 +864,9 @@ main(int argc, char **argv)
 	test_unknown();
 	test_record();
 	test_room();
+	test_ends_twice();
+	test_slow_wal();
+	test_long_truncates();
 	test_hostile();
 	test_long_lists();
 	return tap_done();

@@ -2,13 +2,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define NONE (-1)
 
+/* Of all items of a transaction. */
 static int32_t *
 bucket_of(struct sw_wal_changes *c, uint32_t xid)
 {
-	return &c->buckets[(xid * 2654435761u) >> 20];
+	return &c->buckets[(xid * c->salt) >> 20];
+}
+
+/* Of one item: a transaction may have many. */
+static int32_t *
+place_of(struct sw_wal_changes *c, uint32_t xid, const struct sw_wal_relation *relation)
+{
+	return &c->places[((xid * c->salt + relation->filenode) * c->salt) >> 20];
 }
 
 static void
@@ -22,6 +31,16 @@ free_item(struct sw_wal_changes *c, int32_t i)
 }
 
 static void
+leave_place(struct sw_wal_changes *c, int32_t i)
+{
+	int32_t *link = place_of(c, c->items[i].xid, &c->items[i].relation);
+
+	while (*link != i)
+		link = &c->items[*link].beside;
+	*link = c->items[i].beside;
+}
+
+static void
 unlink_item(struct sw_wal_changes *c, int32_t i)
 {
 	int32_t *link = bucket_of(c, c->items[i].xid);
@@ -29,16 +48,17 @@ unlink_item(struct sw_wal_changes *c, int32_t i)
 	while (*link != i)
 		link = &c->items[*link].next;
 	*link = c->items[i].next;
+	leave_place(c, i);
 }
 
 static int32_t
 find(struct sw_wal_changes *c, uint32_t xid, const struct sw_wal_relation *relation)
 {
-	int32_t i = *bucket_of(c, xid);
+	int32_t i = *place_of(c, xid, relation);
 
 	while (i != NONE && (c->items[i].xid != xid || c->items[i].committed ||
 		!sw_wal_relation_equal(&c->items[i].relation, relation)))
-		i = c->items[i].next;
+		i = c->items[i].beside;
 	return i;
 }
 
@@ -63,11 +83,13 @@ forget_small(struct sw_wal_changes *c)
 static void
 link_item(struct sw_wal_changes *c, int32_t i, uint32_t xid)
 {
-	int32_t *bucket = bucket_of(c, xid);
+	int32_t *bucket = bucket_of(c, xid), *place = place_of(c, xid, &c->items[i].relation);
 
 	c->items[i].xid = xid;
 	c->items[i].next = *bucket;
 	*bucket = i;
+	c->items[i].beside = *place;
+	*place = i;
 }
 
 static int32_t
@@ -144,6 +166,7 @@ pick(struct sw_wal_changes *c, uint32_t xid, bool committed)
 
 		if (c->items[i].xid == xid && c->items[i].committed == committed) {
 			*link = c->items[i].next;
+			leave_place(c, i);
 			return i;
 		}
 		link = &c->items[i].next;
@@ -221,18 +244,30 @@ sw_wal_change_next(const struct sw_wal_changes *c, uint32_t *at)
 	return *at < c->capacity ? &c->items[(*at)++] : NULL;
 }
 
+uint32_t
+sw_wal_change_salt(void)
+{
+	uint32_t salt = 2654435761u;
+
+	/* without any, it is slower for WAL that was made for that */
+	(void)!getrandom(&salt, sizeof(salt), GRND_NONBLOCK);
+	return salt | 1;
+}
+
 sw_rc
 sw_wal_change_init(struct sw_wal_changes *c, uint32_t capacity, uint64_t min, struct sw_error *err)
 {
 	*c = (struct sw_wal_changes){.capacity = capacity, .min = min, .free = NONE, .recent = NONE, .may_forget = true};
 	c->items = calloc(capacity, sizeof(*c->items));
-	c->buckets = malloc(SW_WAL_CHANGE_BUCKETS * sizeof(*c->buckets));
+	c->buckets = malloc(2 * SW_WAL_CHANGE_BUCKETS * sizeof(*c->buckets));
 	if (c->items == NULL || c->buckets == NULL) {
 		sw_wal_change_release(c);
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	}
-	for (int i = 0; i < SW_WAL_CHANGE_BUCKETS; i++)
+	c->places = c->buckets + SW_WAL_CHANGE_BUCKETS;
+	for (int i = 0; i < 2 * SW_WAL_CHANGE_BUCKETS; i++)
 		c->buckets[i] = NONE;
+	c->salt = sw_wal_change_salt();
 	for (uint32_t i = capacity; i > 0; i--)
 		free_item(c, (int32_t)i - 1);
 	return SW_OK;
@@ -244,5 +279,5 @@ sw_wal_change_release(struct sw_wal_changes *c)
 	free(c->items);
 	free(c->buckets);
 	c->items = NULL;
-	c->buckets = NULL;
+	c->buckets = c->places = NULL;
 }

@@ -17,7 +17,7 @@ struct sw_wal_change {
 	struct sw_wal_relation relation;
 	uint64_t updates, deletes;
 	sw_lsn first, last; /* where the first and last of these records begin */
-	int32_t next; /* private: the next with this hash, or the next free one; negative: none */
+	int32_t next, beside; /* private: the next of this transaction's hash, or the next free one; of its own; negative: none */
 	bool used;    /* private */
 };
 
@@ -31,11 +31,15 @@ struct sw_wal_changes {
 	uint32_t new_from;
 	uint64_t lost;      /* rows that were not counted because the table was full */
 	/* private */
-	int32_t *buckets;
+	int32_t *buckets, *places;
+	uint32_t salt;
 	int32_t free;
 	int32_t recent;     /* the item of the last row */
 	bool may_forget;    /* small ones may be in a full table */
 };
+
+/* What hashes of transaction ids are multiplied with, so that nobody can make WAL whose ids all fall together. */
+uint32_t sw_wal_change_salt(void);
 
 /* capacity: items at once; 80 bytes each.  SW_OK, SW_SYSTEM. */
 sw_rc sw_wal_change_init(struct sw_wal_changes *changes, uint32_t capacity, uint64_t min, struct sw_error *err);

@@ -36,6 +36,7 @@ struct gather {
 	struct sw_wal_meaning meaning;
 	struct sw_wal_digest digest; /* xids have 32 bits until the end */
 	struct build *open[OPEN_BUCKETS];
+	uint32_t salt;
 	unsigned open_count;
 	size_t memory; /* that lists take */
 	bool out_of_memory;
@@ -177,7 +178,7 @@ full_xid(const struct gather *g, uint32_t xid)
 static struct build **
 bucket_of(struct gather *g, uint32_t xid)
 {
-	return &g->open[xid % OPEN_BUCKETS];
+	return &g->open[((xid * g->salt) >> 16) % OPEN_BUCKETS];
 }
 
 static struct build *
@@ -1095,6 +1096,7 @@ gather_init(struct gather *g, const struct sw_wal_digester_params *wal, uint32_t
 	};
 	sw_rc rc = sw_wal_meaning_init(&g->meaning, &params, err);
 
+	g->salt = sw_wal_change_salt();
 	g->meaning.changes.keep_small = true;
 	g->digest.ends_below = UINT64_MAX;
 	return rc;

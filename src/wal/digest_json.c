@@ -320,6 +320,9 @@ ends(struct writer *w, const struct sw_wal_digest *d, uint64_t *below)
 
 	if (count < d->end_count)
 		*below = d->ends[count].xid;
+	/* no server ends a transaction twice, but what is below is below */
+	while (count > 0 && d->ends[count - 1].xid >= *below)
+		count--;
 	for (size_t i = 0; i < count; i++) {
 		const struct sw_wal_end *e = &d->ends[i];
 		json_t *item = NUMBERS(w, e->xid), *subxids = json_array();
@@ -508,7 +511,9 @@ at_least(const struct sw_wal_digest *d, const struct diet *diet)
 
 		bytes += 10 + 18 * least(a->born_count, diet->born) + 6 * least(a->dropped_count, diet->list) +
 			6 * least(a->created_count, diet->list) + 4 * least(a->dropped_oid_count, diet->list) +
-			4 * least(a->touched_count, diet->list) + 2 * least(a->subxid_count, diet->list);
+			4 * least(a->touched_count, diet->list) + 4 * least(a->truncated_count, diet->list) +
+			8 * least(a->database_count, diet->list) + 8 * least(a->tablespace_count, diet->list) +
+			2 * least(a->subxid_count, diet->list);
 	}
 	return bytes;
 }

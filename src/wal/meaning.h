@@ -7,7 +7,7 @@
  *     reader_params.record_max = SW_WAL_MEANING_RECORD;
  *
  * Nothing here judges: an aborted transaction's acts are told as they come, and its end too.
- * Memory: params.changes_max * 80 bytes, 48 KiB, and the reader's.
+ * Memory: params.changes_max * 80 bytes, 64 KiB, and the reader's.
  */
 #ifndef SW_WAL_MEANING_H
 #define SW_WAL_MEANING_H

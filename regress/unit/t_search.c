@@ -5,6 +5,7 @@
 #include "../tap.h"
 #include "catalog/ends.h"
 #include "catalog/search.h"
+#include "wal_repo.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define EPOCH (UINT64_C(1) << 32)
@@ -128,9 +129,162 @@ test_source(void)
 	sw_timeline_history_release(&parent);
 }
 
+/* --- made WAL, searched ------------------------------------------------------------------ */
+
+#define T0 INT64_C(1795262400000000)
+
+static struct wal_repo r;
+static struct sw_search found;
+
+/* A COMMIT that drops `count` files of database 5, from 20000 on. */
+static sw_lsn
+drop_files(struct wal_maker *w, uint32_t xid, uint32_t count)
+{
+	const uint32_t xinfo = 4, main_len = 16 + 12 * count;
+	const int64_t time = T0 - WAL_REPO_PG_EPOCH;
+	size_t len = 5 + main_len;
+	uint8_t *data = malloc(len);
+
+	data[0] = 254;
+	memcpy(data + 1, &main_len, 4);
+	memcpy(data + 5, &time, 8);
+	memcpy(data + 13, &xinfo, 4);
+	memcpy(data + 17, &count, 4);
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t file[] = {1663, 5, 20000 + i};
+
+		memcpy(data + 21 + 12 * i, file, 12);
+	}
+	maker_add(w, (uint32_t)(24 + len), xid, 1, 0x80, data);
+	free(data);
+	return w->last;
+}
+
+/* Searches timeline 1; with `backup` its windows, too. */
+static bool
+search(struct sw_search_params params, const struct sw_manifest_header *backup)
+{
+	struct sw_inventory inventory = {0};
+	struct sw_inventory_backup one = {.label = "one"};
+	struct sw_error err = SW_ERROR_INIT;
+	sw_rc rc = sw_inventory_read_wal(&r.repo, 0, 0, &inventory, &err);
+
+	sw_search_release(&found);
+	if (backup != NULL) {
+		one.header = *backup;
+		inventory.backups = &one;
+		inventory.backup_count = 1;
+	}
+	params.repo = &r.repo;
+	params.inventory = &inventory;
+	params.workers = 2;
+	params.changes_min = 1000;
+	if (rc == SW_OK)
+		rc = sw_search_run(&params, &found, &err);
+	inventory.backups = NULL;
+	inventory.backup_count = 0;
+	sw_inventory_release(&inventory);
+	return tap_is_int(rc, SW_OK, "searched %s", err.text);
+}
+
+/* Segments 2 … 6, of which 3 is missing; at 6 MiB a point. */
+static void
+test_backup_begins_in_gap(void)
+{
+	static const struct {
+		const char *what;
+		sw_lsn start, stop;
+		bool reachable;
+	} cases[] = {
+		{"a backup whose first segment is missing", 3 * MB + 40, 4 * MB + 200, false},
+		{"a backup that lies in the gap", 3 * MB + 40, 3 * MB + 200, false},
+		{"a backup behind the gap", 4 * MB + 40, 4 * MB + 200, true},
+		{"a backup before the gap", 2 * MB + 40, 2 * MB + 200, false},
+	};
+	struct wal_maker w;
+
+	if (!wal_repo_make(&r))
+		return;
+	maker_init(&w, 8192, MB, 5, 2 * MB);
+	wal_repo_fill(&w, 6 * MB + 100);
+	wal_repo_point(&w, "p", T0);
+	maker_switch(&w);
+	wal_repo_segments(&r, &w, 1, 2, 1);
+	wal_repo_segments(&r, &w, 1, 4, 3);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct sw_manifest_header backup = {.timeline = 1, .start = cases[i].start, .stop = cases[i].stop};
+
+		if (search((struct sw_search_params){.points = true}, &backup) && tap_is_int((long)found.found_count, 1, "one point"))
+			tap_is_int(found.found[0].way.reachable, cases[i].reachable, "%s", cases[i].what);
+	}
+	maker_release(&w);
+	wal_repo_release(&r);
+}
+
+/* An epoch lies between two transactions of the same 32 bits. */
+static void
+test_repeated_xids(void)
+{
+	static const struct {
+		uint64_t xid;
+		size_t places;
+	} cases[] = {{700, 2}, {EPOCH + 700, 1}};
+	struct wal_maker w;
+
+	if (!wal_repo_make(&r))
+		return;
+	maker_init(&w, 8192, MB, 2, 2 * MB);
+	wal_repo_checkpoint(&w, 690, T0);
+	wal_repo_end(&w, true, 700, T0, NULL, 0);
+	wal_repo_fill(&w, 3 * MB + 100);
+	wal_repo_checkpoint(&w, EPOCH + 690, T0);
+	drop_files(&w, 700, 1);
+	maker_switch(&w);
+	wal_repo_segments(&r, &w, 1, 2, 2);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		if (!search((struct sw_search_params){.by_xid = true, .xid = cases[i].xid}, NULL))
+			continue;
+		tap_is_int((long)found.place_count, (long)cases[i].places, "transaction %llu", (unsigned long long)cases[i].xid);
+		for (size_t k = 0; k < found.place_count; k++)
+			tap_ok(found.places[k].repeated, "... is no target by its number");
+	}
+	if (search((struct sw_search_params){.kinds = SW_DEED_TRUNCATED}, NULL) &&
+		tap_is_int((long)found.found_count, 1, "what the later one did is found"))
+		tap_ok(found.found[0].deed.by_lsn && found.found[0].deed.target_lsn == found.found[0].lsn, "... and undone by LSN");
+	maker_release(&w);
+	wal_repo_release(&r);
+}
+
+/* Summaries keep 8 KiB of a record that lies across a border. */
+static void
+test_long_record(void)
+{
+	struct wal_maker w;
+
+	if (!wal_repo_make(&r))
+		return;
+	maker_init(&w, 8192, MB, 2, 2 * MB);
+	wal_repo_checkpoint(&w, 690, T0);
+	wal_repo_fill(&w, 3 * MB - 2000);
+	drop_files(&w, 700, 3000);
+	maker_switch(&w);
+	wal_repo_segments(&r, &w, 1, 2, 2);
+	if (search((struct sw_search_params){.kinds = SW_DEED_TRUNCATED}, NULL)) {
+		tap_is_int((long)found.found_count, 3000, "all that a long COMMIT across a border tells");
+		tap_is_int((long)found.gap_count, 0, "... with nothing left out");
+		tap_ok(found.found_count > 0 && found.found[0].deed.by_lsn == false, "... and undone by its number");
+	}
+	maker_release(&w);
+	wal_repo_release(&r);
+}
+
 int
 main(void)
 {
+	test_backup_begins_in_gap();
+	test_repeated_xids();
+	test_long_record();
+	sw_search_release(&found);
 	test_patterns();
 	test_widen();
 	test_may_hold();

@@ -12,6 +12,8 @@
 
 #define NOWHERE UINT64_MAX
 
+static const char too_much[] = "more happened in it than its summary can tell";
+
 /* What happens on a line's way at a place: a backup begins, or a child leaves. */
 struct event {
 	sw_lsn lsn;
@@ -56,6 +58,7 @@ struct run {
 	struct sw_ends ends;
 	size_t *candidates; /* pieces that may hold params->xid */
 	size_t candidate_count;
+	uint64_t xid_min, xid_max; /* of what ended in the WAL that was looked at, where 64 bits are known; 0: none */
 	uint64_t done, total;
 };
 
@@ -395,10 +398,11 @@ learn(struct line *line, const struct sw_search_params *p, const char *label, bo
 	return SW_OK;
 }
 
-/* The record across the border of the parent's last segment and the child's first. */
+/* The record across a border, from the WAL itself. */
 struct crossing {
 	struct run *run;
 	sw_lsn border, to;
+	bool fed, truncated; /* truncated: even its own digest does not tell all */
 };
 
 static sw_rc
@@ -416,6 +420,8 @@ feed_crossing(void *ctx, const struct sw_wal_record *record, const struct sw_wal
 	rc = sw_wal_digest_record(record, c->run->params->repo->reg.block_size, c->run->line->xid_next, &digest, err);
 	if (rc == SW_OK)
 		rc = feed(c->run, &digest, 0, c->to, err);
+	c->fed = rc == SW_OK;
+	c->truncated = digest.truncated;
 	sw_wal_digest_release(&digest);
 	return rc == SW_OK ? SW_CONFLICT : rc;
 }
@@ -491,12 +497,13 @@ leave(struct run *run, struct line *child, struct sw_error *err)
 	return SW_OK;
 }
 
+/* missed: the segment that it lies in is missing. */
 static sw_rc
-happen(struct run *run, const struct event *event, struct sw_error *err)
+happen(struct run *run, const struct event *event, bool missed, struct sw_error *err)
 {
 	if (event->child != NULL)
 		return leave(run, event->child, err);
-	if (run->line->reach_from == NOWHERE)
+	if (run->line->reach_from == NOWHERE && !missed)
 		run->line->reach_from = event->backup->header.stop;
 	return learn(run->line, run->params, event->backup->label, false, err);
 }
@@ -518,7 +525,7 @@ feed_between(struct run *run, const struct sw_wal_digest *digest, sw_lsn start, 
 			line->fed = digest->valid_to < event->lsn ? digest->valid_to : event->lsn;
 		}
 		if (rc == SW_OK)
-			rc = happen(run, event, err);
+			rc = happen(run, event, start != NOWHERE && event->lsn < start, err);
 	}
 	return rc == SW_OK && digest != NULL ? feed(run, digest, at, UINT64_MAX, err) : rc;
 }
@@ -600,10 +607,36 @@ take_segment(struct run *run, const struct sw_index_item *item, struct sw_error 
 	line->next_segment = item->last + 1;
 	line->switched = d != NULL && d->switched;
 	line->fed = d == NULL ? start : d->verdict == SW_WAL_COMPLETE ? end : d->valid_to;
-	if (rc == SW_OK && d != NULL && d->truncated && !item->boundary)
-		rc = add_gap(run, line->timeline, item->first, item->last, "more happened in it than its summary can tell",
-			err);
+	if (rc == SW_OK && d != NULL && d->truncated)
+		rc = add_gap(run, line->timeline, item->first, item->last, too_much, err);
 	return rc;
+}
+
+/* A record that is longer than what summaries keep of it, as the COMMIT of a DROP SCHEMA may be. */
+static sw_rc
+feed_long_record(struct run *run, const struct sw_index_item *item, struct sw_error *err)
+{
+	struct crossing c = {.run = run, .border = (item->first + 1) * (sw_lsn)run->segment_size, .to = UINT64_MAX};
+	struct sw_walk_span span = {item->timeline, item->first, item->last};
+	struct sw_walk_result ignored;
+	sw_rc rc = sw_walk(run->params->repo, &span, 1, feed_crossing, &c, &ignored, err);
+
+	if (rc != SW_OK && rc != SW_NOT_FOUND && rc != SW_CORRUPT)
+		return rc;
+	rc = c.fed ? SW_OK : feed(run, item->digest, 0, UINT64_MAX, err);
+	return rc == SW_OK && (c.truncated || !c.fed) ? add_gap(run, item->timeline, item->first, item->last, too_much, err) : rc;
+}
+
+/* Numbers of transactions that may be those of others, too: 32 bits may have begun again. */
+static void
+note_xids(struct run *run, const struct sw_wal_digest *digest)
+{
+	if (!digest->xid_full || digest->xid_max == 0)
+		return;
+	if (run->xid_min == 0 || digest->xid_min < run->xid_min)
+		run->xid_min = digest->xid_min;
+	if (digest->xid_max > run->xid_max)
+		run->xid_max = digest->xid_max;
 }
 
 static sw_rc
@@ -614,6 +647,7 @@ on_item(void *ctx, const struct sw_index_item *item, struct sw_error *err)
 
 	if (item->digest != NULL) {
 		note_time(run->line, item->digest);
+		note_xids(run, item->digest);
 		rc = note_ends(run, item, err);
 		if (rc != SW_OK)
 			return rc;
@@ -622,6 +656,8 @@ on_item(void *ctx, const struct sw_index_item *item, struct sw_error *err)
 		return take_segment(run, item, err);
 	if (item->digest == NULL)
 		return item->problem == NULL ? SW_OK : add_gap(run, item->timeline, item->first, item->last, item->problem, err);
+	if (item->digest->truncated && run->line->deeds != NULL)
+		return feed_long_record(run, item, err);
 	return feed(run, item->digest, 0, UINT64_MAX, err);
 }
 
@@ -868,6 +904,14 @@ walk_lines(struct run *run, struct sw_error *err)
 	return rc;
 }
 
+/* May another transaction that was looked at have the same 32 bits?  Then the number is no target. */
+static bool
+may_repeat(const struct run *run, uint64_t xid)
+{
+	return run->xid_max - run->xid_min > UINT32_MAX &&
+		(xid - run->xid_min > UINT32_MAX || run->xid_max - xid > UINT32_MAX);
+}
+
 /* --- ends of transactions -------------------------------------------------------------------- */
 
 static struct sw_search_place *
@@ -980,6 +1024,7 @@ place_hit(struct run *run, const struct sw_ends_hit *hits, size_t count, size_t 
 	if (line == NULL)
 		return sw_fail(err, SW_BUG, "a transaction's end on a timeline that is not known");
 	place->timeline = line->timeline;
+	place->repeated = may_repeat(run, hit->xid);
 	for (size_t k = 0; k < count; k++)
 		place->repeated |= k != i && (uint32_t)hits[k].end.xid == (uint32_t)hit->xid &&
 			is_on(line, hits[k].end.timeline, hits[k].end.lsn);
@@ -1066,6 +1111,7 @@ finish(struct run *run, struct sw_error *err)
 	for (size_t i = 0; i < kept; i++) {
 		struct sw_search_found *f = &s->found[i];
 
+		f->deed.by_lsn |= may_repeat(run, f->deed.xid);
 		f->way = way_to(run, f->timeline, f->deed.kind != 0 ? f->deed.target_lsn : f->lsn);
 	}
 	return rc;

@@ -63,7 +63,7 @@ struct sw_search_place {
 	uint32_t timeline;              /* the line is this one's */
 	struct sw_end hit;              /* by_xid: the end of that transaction */
 	bool subtransaction;            /* by_xid: it was one, of hit.xid */
-	bool repeated;                  /* by_xid: hit.xid ends more than once on its line, so that it is no target */
+	bool repeated;                  /* by_xid: hit.xid's 32 bits end, or may end, more than once on its line, so that it is no target */
 	struct sw_ends_around around;
 	struct sw_search_way way;       /* of the hit; around: of the first end behind, or the last one before */
 };

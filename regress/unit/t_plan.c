@@ -654,6 +654,70 @@ test_unknown(void)
 	wal_repo_release(&other);
 }
 
+/* --- numbers that begin again ------------------------------------------------------------ */
+
+#define EPOCH (UINT64_C(1) << 32)
+
+static void
+test_epochs(void)
+{
+	static const struct {
+		const char *name;
+		struct sw_goal goal;
+		bool second, by_lsn, kept;
+	} goals[] = {
+		{"32 bits: the first", XID_EX(700), .second = false},
+		{"64 bits of the first epoch but one", {.kind = SW_GOAL_XID, .xid = 700, .xid_full = EPOCH + 700}, true, true, true},
+		{"... exclusive", {.kind = SW_GOAL_XID, .xid = 700, .xid_full = EPOCH + 700, .exclusive = true}, true, true, false},
+		{"64 bits where the 32 are there once", {.kind = SW_GOAL_XID, .xid = 701, .xid_full = EPOCH + 701, .exclusive = true}, true, false,
+			true},
+	};
+	const struct sw_goal later = {.kind = SW_GOAL_XID, .xid = 700, .xid_full = 2 * EPOCH + 700};
+	struct sw_plan_request request = {.goal = later, .action = "pause"};
+	struct sw_inventory inventory = {0};
+	struct sw_error err = SW_ERROR_INIT;
+	struct wal_repo other;
+	struct wal_maker w;
+	struct sw_plan plan;
+	sw_lsn first, second;
+
+	if (!wal_repo_make(&other))
+		return;
+	maker_init(&w, 8192, MB, 3, 7 * MB);
+	wal_repo_checkpoint(&w, 690, NOON);
+	wal_repo_fill(&w, 0x703000);
+	first = wal_repo_end(&w, true, 700, NOON, NULL, 0);
+	wal_repo_fill(&w, 8 * MB + 100);
+	wal_repo_checkpoint(&w, EPOCH + 690, NOON);
+	second = wal_repo_end(&w, true, 700, NOON, NULL, 0);
+	wal_repo_fill(&w, 9 * MB + 100);
+	wal_repo_end(&w, true, 701, NOON, NULL, 0);
+	maker_switch(&w);
+	wal_repo_segments(&other, &w, 1, 7, 3);
+	maker_release(&w);
+	fill_inventory(&inventory, "a");
+	for (size_t i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
+		sw_rc rc;
+
+		request.goal = goals[i].goal;
+		rc = sw_plan_make(&other.repo, &inventory, &request, &plan, &err);
+		if (!tap_is_int(rc, SW_OK, "a number twice: %s", goals[i].name))
+			tap_note("%s", err.text);
+		else
+			tap_ok(plan.stop.goal.kind == (goals[i].by_lsn ? SW_GOAL_LSN : SW_GOAL_XID) &&
+				has_remark(&plan, "same 32 bits") == goals[i].by_lsn && plan.stop.goal.exclusive == goals[i].goal.exclusive &&
+				(plan.stop.before.lsn >= first) == goals[i].second && (plan.stop.before.lsn >= second) == goals[i].kept,
+				"... stops there");
+		sw_plan_release(&plan);
+	}
+	request.goal = later;
+	tap_is_int(sw_plan_make(&other.repo, &inventory, &request, &plan, &err), SW_NOT_FOUND, "64 bits that are not there");
+	tap_ok(strstr(err.text, "transaction 8589935292 was neither") != NULL, "... are told as such");
+	sw_plan_release(&plan);
+	sw_inventory_release(&inventory);
+	wal_repo_release(&other);
+}
+
 /* --- what restores took -------------------------------------------------------------------- */
 
 static void
@@ -712,6 +776,7 @@ main(void)
 			wal_repo_history(&r, 7, "no history\n");
 	}
 	test_unknown();
+	test_epochs();
 	test_measures();
 	wal_repo_release(&r);
 	return tap_done();

@@ -181,7 +181,7 @@ check_words(const struct sw_goal_words *words, struct sw_error *err)
 }
 
 static sw_rc
-parse_xid(const char *text, uint32_t *ret_xid, struct sw_error *err)
+parse_xid(const char *text, struct sw_goal *goal, struct sw_error *err)
 {
 	unsigned long long value;
 	char *end;
@@ -193,7 +193,8 @@ parse_xid(const char *text, uint32_t *ret_xid, struct sw_error *err)
 		sw_fail(err, SW_CONFIG, "--target-xid \"%s\" is no transaction ID", text);
 		return sw_hint(err, "give the number that pg_current_xact_id() showed");
 	}
-	*ret_xid = (uint32_t)value;
+	goal->xid = (uint32_t)value;
+	goal->xid_full = value > UINT32_MAX ? value : 0;
 	return SW_OK;
 }
 
@@ -227,7 +228,7 @@ sw_goal_parse(const struct sw_goal_words *words, struct sw_goal *ret_goal, struc
 		rc = sw_goal_parse_time(words->time, &goal.time_us, err);
 	} else if (words->xid != NULL) {
 		goal.kind = SW_GOAL_XID;
-		rc = parse_xid(words->xid, &goal.xid, err);
+		rc = parse_xid(words->xid, &goal, err);
 	} else if (words->name != NULL) {
 		goal.kind = SW_GOAL_NAME;
 		rc = parse_name(words->name, goal.name, err);

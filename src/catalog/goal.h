@@ -25,7 +25,8 @@ enum sw_goal_kind {
 struct sw_goal {
 	enum sw_goal_kind kind;
 	int64_t time_us;
-	uint32_t xid;
+	uint32_t xid;      /* as PostgreSQL reads it */
+	uint64_t xid_full; /* as it was said, if that is above 32 bits; 0: any transaction with these 32 bits */
 	char name[SW_GOAL_NAME_MAX];
 	sw_lsn lsn;
 	bool exclusive; /* TIME, XID, LSN: stop just before it */

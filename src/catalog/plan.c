@@ -464,10 +464,11 @@ is_covered(struct sw_planning *p, const struct sw_candidate *c, bool *ret_covere
 	return SW_OK;
 }
 
+/* The WAL of the line cannot be read: its newest backup, as far as can be told. */
 static sw_rc
-take_found(struct sw_planning *p, const struct sw_candidate *oldest, sw_lsn stop, struct sw_error *err)
+take_newest(struct sw_planning *p, const struct sw_candidate *line, struct sw_error *err)
 {
-	sw_rc rc = evaluate(p, newest_before(p, oldest, stop), err);
+	sw_rc rc = evaluate(p, newest_before(p, line, UINT64_MAX), err);
 
 	if (rc != SW_OK || is_found(p) || will_do(p, p->chosen))
 		return rc;
@@ -524,6 +525,28 @@ find_elsewhere(struct sw_planning *p, uint32_t *ret_timeline, struct sw_error *e
 	return SW_OK;
 }
 
+/* PostgreSQL takes the first end of a transaction with these 32 bits. */
+static sw_rc
+take_xid(struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *stop, struct sw_error *err)
+{
+	const struct sw_candidate *c = newest_before(p, line, stop->kind == SW_STOP_AFTER_END ? stop->end : stop->lsn);
+	char lsn[SW_LSN_LEN];
+	sw_rc rc;
+
+	p->goal.xid_full = 0;
+	rc = evaluate(p, c, err);
+	if (rc == SW_OK && p->report.answer == SW_STOP_FOUND && p->report.stop.lsn < stop->lsn) {
+		p->goal = (struct sw_goal){.kind = SW_GOAL_LSN, .lsn = stop->lsn, .exclusive = p->request->goal.exclusive};
+		rc = sw_planning_remark(p, err, "an earlier transaction has the same 32 bits, and PostgreSQL would stop there: it is "
+			"told --target-lsn %s", sw_lsn_format(stop->lsn, lsn));
+		if (rc == SW_OK)
+			rc = evaluate(p, c, err);
+	}
+	if (rc != SW_OK || is_found(p) || will_do(p, c))
+		return rc;
+	return p->report.answer == SW_STOP_FOUND ? sw_planning_refuse_early(p, c, err) : sw_planning_refuse_end(p, err);
+}
+
 /* Where the transaction ends, on any line, the newest first. */
 static sw_rc
 choose_xid(struct sw_planning *p, struct sw_error *err)
@@ -550,9 +573,9 @@ choose_xid(struct sw_planning *p, struct sw_error *err)
 		if (rc != SW_OK)
 			return rc;
 		if (report.answer == SW_STOP_FOUND)
-			return take_found(p, c, report.stop.kind == SW_STOP_AFTER_END ? report.stop.end : report.stop.lsn, err);
+			return take_xid(p, c, &report.stop, err);
 		if (report.answer == SW_STOP_NOT_KNOWN)
-			return take_found(p, c, UINT64_MAX, err);
+			return take_newest(p, c, err);
 		if (p->report.valid_to == 0 || report.xid_max > p->report.xid_max)
 			p->report = report;
 	}
@@ -623,7 +646,7 @@ choose_name(struct sw_planning *p, struct sw_error *err)
 		if (rc != SW_OK)
 			return rc;
 		if (points.unknown)
-			return take_found(p, c, UINT64_MAX, err);
+			return take_newest(p, c, err);
 		add_points(p, c, &points);
 		if (points.others[0][0] != '\0' && p->others[0][0] == '\0')
 			memcpy(p->others, points.others, sizeof(p->others));

@@ -278,16 +278,17 @@ sw_rc
 sw_planning_refuse_xid(const struct sw_planning *p, uint32_t elsewhere, struct sw_error *err)
 {
 	const struct sw_stop_report *report = &p->report;
-	uint32_t xid = p->request->goal.xid;
+	const struct sw_goal *goal = &p->request->goal;
+	uint64_t xid = goal->xid_full != 0 ? goal->xid_full : goal->xid;
 	char moment[MOMENT_LEN], lsn[SW_LSN_LEN], timeline[64];
 
-	sw_fail(err, SW_NOT_FOUND, "transaction %" PRIu32 " was neither committed nor rolled back in the WAL that the backups "
+	sw_fail(err, SW_NOT_FOUND, "transaction %" PRIu64 " was neither committed nor rolled back in the WAL that the backups "
 		"%sreach%s%s", xid, p->request->backup == NULL ? "" : "that was named can ",
 		p->request->timeline == NULL ? "" : " on timeline ", p->request->timeline == NULL ? "" : p->request->timeline);
 	if (elsewhere != 0)
 		return sw_hint(err, "on timeline %" PRIu32 ", which is not followed unless it is asked for, it ended: --target-timeline %"
-			PRIu32 " --target-xid %" PRIu32 "%s", elsewhere, elsewhere, xid,
-			p->request->goal.exclusive ? " --target-exclusive" : "");
+			PRIu32 " --target-xid %" PRIu64 "%s", elsewhere, elsewhere, xid,
+			goal->exclusive ? " --target-exclusive" : "");
 	if (report->last.lsn == 0)
 		return sw_hint(err, "'seawall targets' shows what can be reached");
 	return sw_hint(err, "transactions from %" PRIu32 " to %" PRIu32 " ended there, the last one: %s: --target-lsn %s%s",

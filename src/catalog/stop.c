@@ -141,6 +141,15 @@ has_subxid(const struct sw_wal_event *event, uint32_t xid)
 	return false;
 }
 
+/* The goal is another transaction with the same 32 bits.  Subtransactions are near their top one. */
+static bool
+is_of_another_epoch(const struct finding *f, uint32_t xid)
+{
+	uint64_t wanted = f->search->goal.xid_full, full = widen(f, xid);
+
+	return wanted != 0 && f->next_xid != 0 && (full > wanted ? full - wanted : wanted - full) >= UINT64_C(1) << 31;
+}
+
 static bool
 stops_at_end(struct finding *f, const struct sw_wal_event *event, enum sw_stop_kind *ret_kind)
 {
@@ -152,7 +161,7 @@ stops_at_end(struct finding *f, const struct sw_wal_event *event, enum sw_stop_k
 		return goal->exclusive ? t->time_us >= goal->time_us : t->time_us > goal->time_us;
 	}
 	*ret_kind = goal->exclusive ? SW_STOP_BEFORE_END : SW_STOP_AFTER_END;
-	if (goal->kind != SW_GOAL_XID)
+	if (goal->kind != SW_GOAL_XID || is_of_another_epoch(f, t->xid))
 		return false;
 	f->report->subtransaction = t->xid != goal->xid && has_subxid(event, goal->xid);
 	return t->xid == goal->xid || f->report->subtransaction;
@@ -334,13 +343,15 @@ ends_have(const struct sw_wal_digest *d, uint64_t xid)
 }
 
 static bool
-may_have_xid(const struct sw_wal_digest *d, uint32_t xid, bool group)
+may_have_xid(const struct sw_wal_digest *d, const struct sw_goal *goal, bool group)
 {
-	uint64_t full = xid;
+	uint64_t full = goal->xid;
 
 	if (d->xid_min == 0)
 		return false;
-	if (d->xid_full) {
+	if (d->xid_full && goal->xid_full != 0) {
+		full = goal->xid_full;
+	} else if (d->xid_full) {
 		full |= d->xid_max & ~UINT64_C(0xFFFFFFFF);
 		if (full > d->xid_max && full >= UINT64_C(1) << 32)
 			full -= UINT64_C(1) << 32;
@@ -378,7 +389,7 @@ may_stop(const struct finding *f, const struct sw_index_item *item)
 		return d->latest.lsn != 0 &&
 			(goal->exclusive ? d->latest.time_us >= goal->time_us : d->latest.time_us > goal->time_us);
 	case SW_GOAL_XID:
-		return may_have_xid(d, goal->xid, !item->boundary && item->first < item->last);
+		return may_have_xid(d, goal, !item->boundary && item->first < item->last);
 	case SW_GOAL_NAME:
 		return has_point(d, goal->name);
 	}

@@ -535,6 +535,27 @@ static const struct hostile {
 		"\"last\": \"0000000100000000000001FF\", \"summaries\": true, \"begin\": {}, \"end\": {}, \"lines\": 1}", "{}\n", SW_CORRUPT},
 };
 
+/* JSON takes many times its length while it is read. */
+static void
+test_long_line(const struct sw_index_object_place *place)
+{
+	const char *head = "{\"seawall\": \"index\", \"version\": 1" HEAD_REST ", \"lines\": 1}";
+	const size_t len = (size_t)8 * MB;
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_stretch stretch = {0};
+	char *line = malloc(len + 100), *p = line + sprintf(line, "{\"junk\": [");
+	struct sw_buf object;
+
+	while ((size_t)(p - line) < len)
+		p += sprintf(p, "[],");
+	sprintf(p, "0]}\n");
+	object = index_object(head, line);
+	tap_ok(sw_index_object_full(place, object.data, object.len, 256, 511, &stretch, &err) == SW_CORRUPT &&
+		strstr(err.text, "too long") != NULL, "a line that is too long is not read: %s", err.text);
+	sw_buf_release(&object);
+	free(line);
+}
+
 static void
 test_hostile_index(const struct told *full)
 {
@@ -555,6 +576,34 @@ test_hostile_index(const struct told *full)
 		tap_ok(walk(&t, SW_INDEX_FULL, true) == SW_OK && same(full, &t) && warnings == 1, "is passed over: %s", err.text);
 	}
 	write_file(path, good.data, good.len);
+	test_long_line(&place);
+}
+
+/* The first place of `from` in the lines becomes `to`. */
+static void
+edit_lines(const char *path, const char *from, const char *to)
+{
+	SW_AUTO_BUF object = read_file(path);
+	size_t first = ZSTD_findFrameCompressedSize(object.data, object.len), lens[2];
+	const uint8_t *frames[2] = {object.data, object.data + first};
+	char *texts[2], *at, *edited;
+
+	for (int i = 0; i < 2; i++) {
+		lens[i] = (size_t)ZSTD_getFrameContentSize(frames[i], i == 0 ? first : object.len - first);
+		texts[i] = calloc(1, lens[i] + 1);
+		ZSTD_decompress(texts[i], lens[i], frames[i], i == 0 ? first : object.len - first);
+	}
+	at = strstr(texts[1], from);
+	if (!tap_ok(at != NULL, "the index says %s", from))
+		at = texts[1];
+	if (asprintf(&edited, "%.*s%s%s", (int)(at - texts[1]), texts[1], to, at + strlen(from)) > 0) {
+		SW_AUTO_BUF made = index_object(texts[0], edited);
+
+		write_file(path, made.data, made.len);
+		free(edited);
+	}
+	free(texts[0]);
+	free(texts[1]);
 }
 
 /* --- damaged WAL objects ------------------------------------------------------------------------------ */
@@ -580,6 +629,12 @@ test_wal_damage(const struct told *full)
 	write_file(path, good.data, good.len);
 	tap_ok(walk(&t, SW_INDEX_FULL, true) == SW_OK && same(full, &t), "a good object put back is read");
 	tap_ok(is_there(index_path(2, index)), "and its group folded");
+	drop_indexes();
+	((char *)memmem(good.data, good.len, "7710216540988632115", 19))[18] = '6';
+	write_file(path, good.data, good.len);
+	tap_ok(walk(&t, SW_INDEX_FULL, true) == SW_OK && t.problems == 1 && strstr(t.problem, "another cluster") != NULL,
+		"an object of another cluster is no WAL of this one");
+	((char *)memmem(good.data, good.len, "7710216540988632116", 19))[18] = '5';
 	drop_indexes();
 	unlink(wal_path(600, path));
 	wal_repo_segments(&r, &w, 1, 600, 1);
@@ -620,6 +675,12 @@ test_broken_wal(const struct told *full)
 	walk(&again, SW_INDEX_FULL, true);
 	walk(&t, SW_INDEX_FRESH, true);
 	tap_ok(same(&t, &again), "in full");
+	edit_lines(index, "{\"segment\":\"000000010000000000000258\",",
+		"{\"segment\":\"000000010000000000000258\",\"again\":true,");
+	tap_is_int(walk(&again, SW_INDEX_FULL, true), SW_OK, "where the index had no room for all");
+	tap_ok(again.problems == 1 && again.problem_at == 600 && again.unjoined == 1 && again.read_whole == 1 && warnings == 0,
+		"the segment is read, and both are told");
+	tap_is(again.problem, t.problem, "in the same words");
 	maker_release(&other);
 	drop_indexes();
 	write_file(path, good.data, good.len);
@@ -641,6 +702,50 @@ test_broken_wal(const struct told *full)
 	drop_indexes();
 	write_file(path, next.data, next.len);
 	tap_ok(walk(&t, SW_INDEX_FULL, true) == SW_OK && same(full, &t), "all is well again");
+}
+
+/* WAL that says more than a summary holds, which must be read. */
+static sw_rc
+add_memory(void *ctx, const struct sw_index_item *item, struct sw_error *err)
+{
+	size_t *sums = ctx;
+
+	(void)err;
+	sums[0] += sw_wal_digest_memory(item->digest);
+	sums[1] += item->digest->truncated;
+	sums[2] += item->problem != NULL;
+	return SW_OK;
+}
+
+static void
+test_much_to_tell(void)
+{
+	static uint8_t data[5 + 16 + 12 * 4000];
+	struct sw_index_range range = {1024, 1039};
+	struct sw_index_params params = {.repo = &r.repo, .timeline = 1, .ranges = &range, .range_count = 1,
+		.detail = SW_INDEX_FULL, .workers = 8};
+	uint32_t len = sizeof(data) - 5, has = 4, count = 4000, file[3] = {1663, 5, 20000};
+	struct sw_error err = SW_ERROR_INIT;
+	struct wal_maker m;
+	size_t sums[3] = {0};
+
+	data[0] = 254;
+	memcpy(data + 1, &len, 4);
+	memcpy(data + 13, &has, 4);
+	memcpy(data + 17, &count, 4);
+	for (uint32_t i = 0; i < count; i++, file[2]++)
+		memcpy(data + 21 + (size_t)12 * i, file, 12);
+	maker_init(&m, 8192, MB, 16, range.first * (sw_lsn)MB);
+	for (uint64_t segment = range.first; segment <= range.last; segment++) {
+		for (uint32_t xid = 700; m.at < (segment + 1) * MB - 50000; xid++)
+			maker_add(&m, 24 + sizeof(data), xid, 1, 0x80, data);
+		maker_switch(&m);
+	}
+	wal_repo_segments(&r, &m, 1, range.first, 16);
+	tap_is_int(sw_index_walk(&params, add_memory, sums, &err), SW_OK, "sixteen segments that say a megabyte each");
+	tap_ok(sums[0] < (size_t)8 * MB, "are told in a few (%zu)", sums[0]);
+	tap_ok(sums[1] > 8 && sums[1] < 16 && sums[2] == 0, "the last ones cut, which is told (%zu)", sums[1]);
+	maker_release(&m);
 }
 
 static void
@@ -841,6 +946,7 @@ main(void)
 	test_hostile_index(&full);
 	test_wal_damage(&full);
 	test_broken_wal(&full);
+	test_much_to_tell();
 	test_denied(&full);
 	maker_release(&w);
 	wal_repo_release(&r);

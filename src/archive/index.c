@@ -22,6 +22,8 @@
 #define BATCHES (SW_INDEX_GROUP / BATCH)
 #define INDEXES_MAX 4000000
 #define TICK_MS 200
+#define WHOLE_MAX (2u << 20)  /* bytes of what the WAL of a batch says where it had to be read; the rest is cut like a summary */
+#define HELD_MAX (128u << 20) /* bytes of what waits to be delivered; beyond it no group is begun */
 #define BRIEF_BYTES 16384 /* of an index object: its first frame, as a rule */
 
 struct indexed {
@@ -36,6 +38,7 @@ struct slot {
 	unsigned batch_count, next_batch, done; /* of an index object: one batch */
 	struct sw_stretch batches[BATCHES];
 	struct sw_stretch result;
+	uint64_t held; /* bytes of both */
 	bool ready;
 };
 
@@ -52,6 +55,7 @@ struct walk {
 	uint64_t ring_size, taken, made; /* slots that were delivered, and begun: counts */
 	size_t range;            /* where the next slot begins */
 	uint64_t segment;
+	uint64_t held;           /* of all slots */
 	bool ended;              /* all workers have ended */
 	/* not of it: */
 	atomic_bool stop;        /* no more work is wanted */
@@ -108,9 +112,6 @@ set_problem(const struct worker *w, const struct sw_wal_name *name, struct sw_st
 		item->problem = NULL;
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	}
-	for (char *p = item->problem; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
 	return SW_OK;
 }
 
@@ -145,6 +146,25 @@ read_whole(struct worker *w, const struct sw_wal_name *name, uint64_t next_xid, 
 	return rc;
 }
 
+/* What was read whole may say much: it gets what is left of *room. */
+static sw_rc
+limit(struct sw_stretch_item *item, size_t *room, struct sw_error *err)
+{
+	size_t len = sw_wal_digest_memory(&item->digest);
+	bool truncated = item->digest.truncated;
+	sw_rc rc;
+
+	if (len <= *room) {
+		*room -= len;
+		return SW_OK;
+	}
+	if (len <= SW_SUMMARY_MAX)
+		return SW_OK;
+	rc = sw_wal_digest_cut(&item->digest, SW_SUMMARY_MAX, err);
+	item->again = item->digest.truncated && !truncated;
+	return rc;
+}
+
 /* The digest that push put into the summary, if there is one that can be used. */
 static sw_rc
 read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch_item *item, struct sw_error *err)
@@ -156,6 +176,7 @@ read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch
 	if (rc == SW_CORRUPT || rc == SW_CONFIG)
 		return SW_OK;
 	if (rc != SW_OK || summary.digest == NULL || summary.digest->truncated ||
+		summary.system_identifier != w->repo.reg.system_identifier || summary.segment_size != w->repo.reg.segment_size ||
 		summary.digest->start != name->segment * w->repo.reg.segment_size)
 		return rc;
 	item->digest = *summary.digest;
@@ -166,7 +187,7 @@ read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch
 }
 
 static sw_rc
-read_segment(struct worker *w, uint64_t segment, uint64_t next_xid, struct sw_stretch *ret_stretch,
+read_segment(struct worker *w, uint64_t segment, uint64_t next_xid, size_t *room, struct sw_stretch *ret_stretch,
 	struct sw_error *err)
 {
 	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = w->walk->params->timeline, .segment = segment};
@@ -176,6 +197,8 @@ read_segment(struct worker *w, uint64_t segment, uint64_t next_xid, struct sw_st
 	if (rc == SW_OK && !item.has_digest) {
 		rc = read_whole(w, &name, next_xid, &item.digest, err);
 		item.has_digest = rc == SW_OK;
+		if (rc == SW_OK)
+			rc = limit(&item, room, err);
 	}
 	if (is_damage(rc))
 		rc = set_problem(w, &name, &item, err);
@@ -199,12 +222,13 @@ read_batch(struct worker *w, const struct slot *slot, unsigned batch, const stru
 {
 	uint64_t first = slot->first + (uint64_t)batch * BATCH;
 	uint64_t last = slot->last - first < BATCH ? slot->last : first + BATCH - 1;
-	sw_rc rc = read_segment(w, first, 0, stretch, err);
+	size_t room = WHOLE_MAX;
+	sw_rc rc = read_segment(w, first, 0, &room, stretch, err);
 
 	for (uint64_t segment = first + 1; rc == SW_OK && segment <= last && !stopping(w->walk, pool); segment++) {
 		struct sw_stretch next = {0};
 
-		rc = read_segment(w, segment, stretch->end.next_xid, &next, err);
+		rc = read_segment(w, segment, stretch->end.next_xid, &room, &next, err);
 		if (rc == SW_OK)
 			rc = sw_stretch_join(stretch, &next, &w->repo.reg, err);
 	}
@@ -289,6 +313,8 @@ finish_slot(struct worker *w, struct slot *slot, struct sw_error *err)
 static sw_rc
 complete(struct worker *w, struct sw_stretch *stretch, struct sw_error *err)
 {
+	size_t room = (size_t)WHOLE_MAX * BATCHES;
+	uint64_t next_xid = 0;
 	sw_rc rc = SW_OK;
 
 	for (size_t i = 0; rc == SW_OK && i < stretch->count; i++) {
@@ -299,17 +325,22 @@ complete(struct worker *w, struct sw_stretch *stretch, struct sw_error *err)
 			.segment = item->first,
 		};
 
+		if (item->has_digest && item->digest.xid_full)
+			next_xid = item->digest.xid_next;
 		if (item->has_digest || item->problem != NULL)
 			continue;
-		rc = read_whole(w, &name, 0, &item->digest, err);
+		rc = read_whole(w, &name, next_xid, &item->digest, err);
 		item->has_digest = rc == SW_OK;
 		if (rc == SW_OK) {
 			free(item->digest.tail);
 			free(item->digest.head);
 			item->digest.tail = item->digest.head = NULL;
-		} else if (is_damage(rc)) {
-			rc = set_problem(w, &name, item, err);
+			rc = limit(item, &room, err);
 		}
+		if (rc == SW_OK)
+			rc = sw_stretch_item_judge(item, err);
+		else if (is_damage(rc))
+			rc = set_problem(w, &name, item, err);
 	}
 	return rc;
 }
@@ -434,7 +465,8 @@ begin_slot(struct walk *walk)
 	struct slot *slot = &walk->ring[walk->made % walk->ring_size];
 	uint64_t end;
 
-	if (walk->made - walk->taken == walk->ring_size || walk->range == walk->range_count)
+	if (walk->made - walk->taken == walk->ring_size || walk->range == walk->range_count ||
+		(walk->held > HELD_MAX && walk->made > walk->taken))
 		return NULL;
 	*slot = (struct slot){.first = walk->segment};
 	end = (group_of(slot->first) + 1) * SW_INDEX_GROUP - 1;
@@ -487,22 +519,46 @@ stop_walk(struct walk *walk)
 	pthread_mutex_unlock(&walk->mutex);
 }
 
+static uint64_t
+memory_of(const struct sw_stretch *stretch)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < stretch->count; i++)
+		bytes += sizeof(stretch->items[i]) + sw_wal_digest_memory(&stretch->items[i].digest);
+	return bytes;
+}
+
+/* With the mutex. */
+static void
+hold(struct walk *walk, struct slot *slot, uint64_t bytes)
+{
+	walk->held += bytes - slot->held;
+	slot->held = bytes;
+}
+
 /* One more batch of the slot is there; the last one makes it ready. */
 static sw_rc
-batch_done(struct worker *w, struct slot *slot, struct sw_error *err)
+batch_done(struct worker *w, struct slot *slot, unsigned batch, struct sw_error *err)
 {
 	struct walk *walk = w->walk;
+	uint64_t bytes = memory_of(&slot->batches[batch]);
 	bool last;
 	sw_rc rc = SW_OK;
 
 	pthread_mutex_lock(&walk->mutex);
+	hold(walk, slot, slot->held + bytes);
 	last = ++slot->done == slot->batch_count;
 	pthread_mutex_unlock(&walk->mutex);
-	if (last)
+	if (last) {
 		rc = finish_slot(w, slot, err);
+		bytes = memory_of(&slot->result);
+	}
 	pthread_mutex_lock(&walk->mutex);
-	if (last)
+	if (last) {
+		hold(walk, slot, bytes);
 		slot->ready = rc == SW_OK;
+	}
 	pthread_cond_broadcast(&walk->changed);
 	pthread_mutex_unlock(&walk->mutex);
 	return rc;
@@ -528,7 +584,7 @@ work(struct sw_pool *pool, unsigned number, void *ctx, struct sw_error *err)
 		else
 			rc = read_batch(&w, slot, batch, pool, &slot->batches[batch], err);
 		if (rc == SW_OK && whole && !stopping(walk, pool))
-			rc = batch_done(&w, slot, err);
+			rc = batch_done(&w, slot, batch, err);
 	}
 	if (rc != SW_OK)
 		stop_walk(walk);
@@ -683,6 +739,7 @@ deliver_all(struct delivery *d, struct sw_error *err)
 		struct sw_stretch next = slot->result;
 
 		pthread_mutex_lock(&walk->mutex);
+		hold(walk, slot, 0);
 		*slot = (struct slot){0};
 		walk->taken++;
 		pthread_cond_broadcast(&walk->changed);

@@ -61,7 +61,8 @@ struct sw_index_params {
 
 /*
  * Walk.  `each` is called in the calling thread.
- * Memory: workers * 2 groups of digests at most (SW_INDEX_GROUP * 64 KiB each in the worst case, about 1 MiB as a rule).
+ * Memory: as a rule 1 MiB for each of workers * 2 groups; 128 MiB and what is being read, however much the WAL says: where
+ * it had to be read and says more than 2 MiB in 16 segments, digests are cut, and `truncated`.
  * A damaged index object is passed over with a warning, and the segments are read.
  * SW_OK; what the store gives; what `each` gives.
  */

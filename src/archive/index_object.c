@@ -18,6 +18,7 @@
 #define DIGEST_ROOM_MIN 4096u
 #define LINES_MAX (2 * SW_INDEX_GROUP)
 #define WORDS_MAX 1024
+#define LINE_LEN_MAX (2 << 20)      /* a digest and what stands around it; parsed, it takes many times that */
 
 #define SW_AUTO_STRETCH __attribute__((cleanup(sw_stretch_release))) struct sw_stretch
 
@@ -219,7 +220,7 @@ line_json(struct writer *w, const struct sw_stretch_item *item, size_t room, siz
 		put(w, object, "summary", json_true());
 	if (item->unjoined != NULL)
 		put(w, object, "unjoined", json_stringn(item->unjoined, strnlen(item->unjoined, WORDS_MAX)));
-	if (!item->digest.truncated && json_is_true(json_object_get(digest, "truncated")))
+	if (item->again || (!item->digest.truncated && json_is_true(json_object_get(digest, "truncated"))))
 		put(w, object, "again", json_true());
 	*ret_len = digest == NULL ? 0 : json_dumpb(digest, NULL, 0, JSON_COMPACT);
 	put(w, object, "digest", digest);
@@ -507,6 +508,10 @@ sw_index_object_brief(const struct sw_index_object_place *place, const void *dat
 	}
 	if (rc == SW_OK)
 		rc = sw_wal_digest_parse(brief, &item.digest, err);
+	if (rc == SW_OK && item.digest.verdict != SW_WAL_COMPLETE) {
+		sw_wal_digest_release(&item.digest);
+		rc = fail_key("brief", err);
+	}
 	if (rc != SW_OK)
 		return rc;
 	item.has_digest = true;
@@ -531,6 +536,14 @@ struct lines {
 	struct sw_stretch *stretch;
 };
 
+static void
+make_plain(char *words)
+{
+	for (; words != NULL && *words != '\0'; words++)
+		if ((unsigned char)*words < 0x20 || *words == 0x7f)
+			*words = ' ';
+}
+
 static sw_rc
 get_digest(const struct lines *lines, const json_t *json, struct sw_stretch_item *item, struct sw_error *err)
 {
@@ -538,6 +551,11 @@ get_digest(const struct lines *lines, const json_t *json, struct sw_stretch_item
 	const json_t *unjoined = json_object_get(json, "unjoined");
 	sw_rc rc;
 
+	/* what is before the first one wanted does not matter any more */
+	if (json_is_string(unjoined) && (item->first != lines->first || item->first % SW_INDEX_GROUP == 0) &&
+		(item->unjoined = strdup(json_string_value(unjoined))) == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	make_plain(item->unjoined);
 	/* more is in the WAL than the line had room for */
 	if (!item->boundary && json_is_true(json_object_get(json, "again")))
 		return SW_OK;
@@ -551,21 +569,7 @@ get_digest(const struct lines *lines, const json_t *json, struct sw_stretch_item
 	if (!item->boundary && item->digest.start != item->first * lines->place->repo->reg.segment_size)
 		return fail_key("digest", err);
 	item->summary = json_is_true(json_object_get(json, "summary"));
-	if (item->digest.verdict == SW_WAL_BROKEN && (item->problem = strdup(item->digest.reason)) == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	/* what is before the first one wanted does not matter any more */
-	if (json_is_string(unjoined) && (item->first != lines->first || item->first % SW_INDEX_GROUP == 0) &&
-		(item->unjoined = strdup(json_string_value(unjoined))) == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	return SW_OK;
-}
-
-static void
-make_plain(char *words)
-{
-	for (; words != NULL && *words != '\0'; words++)
-		if ((unsigned char)*words < 0x20 || *words == 0x7f)
-			*words = ' ';
+	return sw_stretch_item_judge(item, err);
 }
 
 static sw_rc
@@ -585,8 +589,6 @@ take_line(struct lines *lines, const json_t *json, struct sw_error *err)
 	if (item.first < lines->first || item.last > lines->last)
 		return SW_OK;
 	rc = get_digest(lines, json, &item, err);
-	make_plain(item.problem);
-	make_plain(item.unjoined);
 	if (rc == SW_OK)
 		rc = add_item(lines->stretch, &item, err);
 	sw_stretch_item_release(&item);
@@ -602,8 +604,12 @@ take_lines(struct lines *lines, const struct sw_buf *text, uint64_t want, struct
 
 	for (; rc == SW_OK && p < end && count < want; count++) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		SW_AUTO_JSON *json = newline == NULL ? NULL : json_loadb(p, (size_t)(newline - p), JSON_REJECT_DUPLICATES, NULL);
+		SW_AUTO_JSON *json = NULL;
 
+		if (newline != NULL && newline - p > LINE_LEN_MAX)
+			return sw_fail(err, SW_CORRUPT, "has a line that is too long");
+		if (newline != NULL)
+			json = json_loadb(p, (size_t)(newline - p), JSON_REJECT_DUPLICATES, NULL);
 		if (!json_is_object(json))
 			return sw_fail(err, SW_CORRUPT, "has a line that is no JSON object");
 		rc = take_line(lines, json, err);

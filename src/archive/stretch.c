@@ -111,15 +111,21 @@ plain_words(const char *text)
 }
 
 sw_rc
+sw_stretch_item_judge(struct sw_stretch_item *item, struct sw_error *err)
+{
+	if (!item->has_digest || item->digest.verdict != SW_WAL_BROKEN || item->problem != NULL)
+		return SW_OK;
+	item->problem = plain_words(item->digest.reason);
+	return item->problem != NULL ? SW_OK : sw_fail(err, SW_SYSTEM, "out of memory");
+}
+
+sw_rc
 sw_stretch_of(struct sw_stretch_item *item, struct sw_stretch *ret_stretch, struct sw_error *err)
 {
 	struct sw_stretch s = {.first = item->first, .last = item->last, .room = 1};
-	bool broken = item->has_digest && item->digest.verdict == SW_WAL_BROKEN && item->problem == NULL;
 
-	if (broken)
-		item->problem = plain_words(item->digest.reason);
 	s.items = malloc(sizeof(*s.items));
-	if (s.items == NULL || (broken && item->problem == NULL)) {
+	if (s.items == NULL || sw_stretch_item_judge(item, err) != SW_OK) {
 		free(s.items);
 		sw_stretch_item_release(item);
 		return sw_fail(err, SW_SYSTEM, "out of memory");

@@ -20,6 +20,7 @@ struct sw_stretch_item {
 	uint64_t first, last; /* segments; they differ for a boundary and for a whole group in brief */
 	bool boundary;        /* the record that begins in `first` and ends in `last` */
 	bool summary;         /* digest: as push made it */
+	bool again;           /* digest: cut, the WAL itself says more */
 	bool has_digest;
 	struct sw_wal_digest digest; /* without fragments */
 	char *problem;        /* why there is no digest, or what is wrong with the WAL itself; or NULL */
@@ -58,6 +59,9 @@ struct sw_stretch {
 	struct sw_stretch_begin begin;
 	struct sw_stretch_end end;
 };
+
+/* WAL that is broken is a problem, if there is none yet.  SW_OK, SW_SYSTEM. */
+sw_rc sw_stretch_item_judge(struct sw_stretch_item *item, struct sw_error *err);
 
 /*
  * One segment.  item: taken over (and released on failure); its digest's fragments go into the edges, and must not have

@@ -141,6 +141,25 @@ sw_wal_digest_release(struct sw_wal_digest *d)
 	*d = (struct sw_wal_digest){.ends_below = UINT64_MAX};
 }
 
+size_t
+sw_wal_digest_memory(const struct sw_wal_digest *d)
+{
+	size_t bytes = room_of(d->act_count) * sizeof(*d->acts) + room_of(d->end_count) * sizeof(*d->ends) +
+		room_of(d->point_count) * sizeof(*d->points) + room_of(d->checkpoint_count) * sizeof(*d->checkpoints) +
+		room_of(d->invalidated_count) * sizeof(*d->invalidated);
+
+	for (size_t i = 0; i < d->act_count; i++) {
+		const struct sw_wal_act *act = &d->acts[i];
+
+#define ADD_LIST(list, count) bytes += room_of(act->count) * sizeof(*act->list);
+		ACT_LISTS(ADD_LIST)
+#undef ADD_LIST
+	}
+	for (size_t i = 0; i < d->end_count; i++)
+		bytes += room_of(d->ends[i].subxid_count) * sizeof(*d->ends[i].subxids);
+	return bytes;
+}
+
 /* --- transaction ids ----------------------------------------------------------------- */
 
 static int32_t

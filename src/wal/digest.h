@@ -163,6 +163,9 @@ struct sw_wal_digest {
 
 void sw_wal_digest_release(struct sw_wal_digest *digest);
 
+/* Bytes that its lists may take. */
+size_t sw_wal_digest_memory(const struct sw_wal_digest *digest);
+
 /* --- making ---------------------------------------------------------------------- */
 
 struct sw_wal_digester; /* a reader, the meaning of its records, and what is gathered of them */
@@ -204,6 +207,9 @@ sw_rc sw_wal_digest_record(const struct sw_wal_record *record, uint32_t block_si
  * room: 4,096 at least.  fragments: with head and tail.  NULL: out of memory.
  */
 json_t *sw_wal_digest_json(const struct sw_wal_digest *digest, size_t room, bool fragments);
+
+/* The digest becomes what sw_wal_digest_json says of it, with fragments.  SW_OK; else it is as before: SW_SYSTEM, SW_CORRUPT. */
+sw_rc sw_wal_digest_cut(struct sw_wal_digest *digest, size_t room, struct sw_error *err);
 
 /* SW_OK; SW_CORRUPT: not such JSON, or numbers that cannot be; SW_SYSTEM. */
 sw_rc sw_wal_digest_parse(const json_t *json, struct sw_wal_digest *ret_digest, struct sw_error *err);

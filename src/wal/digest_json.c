@@ -1083,3 +1083,17 @@ sw_wal_digest_parse(const json_t *json, struct sw_wal_digest *ret_digest, struct
 		sw_wal_digest_release(&d);
 	return rc;
 }
+
+sw_rc
+sw_wal_digest_cut(struct sw_wal_digest *digest, size_t room, struct sw_error *err)
+{
+	SW_AUTO_JSON *json = sw_wal_digest_json(digest, room, true);
+	struct sw_wal_digest less;
+	sw_rc rc = json == NULL ? sw_fail(err, SW_SYSTEM, "out of memory") : sw_wal_digest_parse(json, &less, err);
+
+	if (rc != SW_OK)
+		return rc;
+	sw_wal_digest_release(digest);
+	*digest = less;
+	return SW_OK;
+}

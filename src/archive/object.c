@@ -191,8 +191,8 @@ check_length(int fd, const char *path, const struct sw_wal_summary *summary, uin
 }
 
 /*
- * read -> WAL -> XXH3 -> zstd -> spool.  zstd has threads of its own, so that a segment's WAL is read and hashed
- * while what came before is compressed.
+ * read -> WAL -> XXH3 -> zstd -> spool.  Where zstd has threads of its own, a segment's WAL is read and hashed while
+ * what came before is compressed.
  */
 static sw_rc
 compress_content(const struct sw_object_source *source, struct sw_wal_summary *summary,
@@ -204,8 +204,8 @@ compress_content(const struct sw_object_source *source, struct sw_wal_summary *s
 	struct sw_stage *first = &content.stage;
 	sw_rc rc = sw_stage_compress_init(&compress, source->level, expect, &spool->stage, err);
 
-	if (rc == SW_OK && is_segment(summary))
-		sw_stage_compress_threads(&compress, 2);
+	if (rc == SW_OK && is_segment(summary) && source->threads > 0)
+		sw_stage_compress_threads(&compress, source->threads);
 	if (rc == SW_OK)
 		rc = sw_stage_xxh3_init(&content, &compress.stage, err);
 	if (rc == SW_OK && is_segment(summary) && source->wal != NULL)
@@ -326,7 +326,13 @@ sw_rc
 sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	size_t memory_max, struct sw_object *ret_object, struct sw_error *err)
 {
-	struct sw_object_source source = {.fd = fd, .path = path, .level = level, .memory_max = memory_max};
+	struct sw_object_source source = {
+		.fd = fd,
+		.path = path,
+		.level = level,
+		.memory_max = memory_max,
+		.threads = 2,
+	};
 
 	return sw_object_make(&source, summary, ret_object, err);
 }

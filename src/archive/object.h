@@ -45,11 +45,12 @@ struct sw_object_source {
 	const char *path;
 	int level;         /* zstd's */
 	size_t memory_max; /* bytes of the frame in memory; beyond that it lies in an unlinked file */
+	int threads;       /* more threads, that compress a segment; 0: none */
 	const struct sw_wal_digester_params *wal; /* how to read a segment's WAL; NULL: it is not read */
 };
 
 /*
- * Read the file and make the object.  Segments are compressed in two threads.
+ * Read the file and make the object.
  * summary: everything but size, hash and digest, which this fills.  What is wrong with the WAL stands in the digest.
  * ret_object is initialised by this call, on success only.
  * SW_OK, SW_SYSTEM, SW_CORRUPT (a segment whose size is not segment_size, another file of more than 16 MiB).
@@ -57,7 +58,7 @@ struct sw_object_source {
 sw_rc sw_object_make(const struct sw_object_source *source, struct sw_wal_summary *summary,
 	struct sw_object *ret_object, struct sw_error *err);
 
-/* The same of a file whose WAL is not read. */
+/* The same of a file whose WAL is not read; a segment is compressed in two threads. */
 sw_rc sw_object_encode(int fd, const char *path, struct sw_wal_summary *summary, int level,
 	size_t memory_max, struct sw_object *ret_object, struct sw_error *err);
 void sw_object_release(struct sw_object *object);

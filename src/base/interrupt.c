@@ -30,6 +30,13 @@ sw_interrupt_signal(void)
 }
 
 void
+sw_interrupt_request(void)
+{
+	if (caught == 0)
+		caught = SIGTERM;
+}
+
+void
 sw_interrupt_take(void)
 {
 	if (caught != 0)

@@ -14,6 +14,9 @@ void sw_interrupt_catch(void);
 /* The signal caught, or 0.  Async-signal-safe, thread-safe. */
 int sw_interrupt_signal(void);
 
+/* As if SIGTERM had come: whatever looks at the flag ends soon. */
+void sw_interrupt_request(void);
+
 /*
  * Take the caught signal, so that cleaning up may talk to servers again; sw_interrupt_die still knows it, and
  * another signal interrupts again.

@@ -436,6 +436,9 @@ static const struct example examples[] = {
 		"rewritten public.t 5/16384 r file=16384 xid 700 prepared\n", false, false, false},
 	{"more was done than is kept", 17, {ACT(700, "0/100", "'cut':true," T_GONE "," T_OIDS)},
 		"dropped public.t 5/16384 r file=16384 xid 700 cut\n", false, false, false},
+	{"more was dropped than is kept", 17, {ACT(700, "0/100", "'cut':true,'dropped':[" F(16410) "," F(16600)
+		"],'dropped_oids':[[5,16391]]")},
+		"dropped public.u 5/16391 r file=16600 xid 700 cut\ndropped-or-truncated public.p1 5/16410 r file=16410 xid 700 cut\n", false, false, false},
 	{"in the order of COMMITs", 17, {ACT(701, "0/100", "'dropped':[" F(16410) "],'dropped_oids':[[5,16410]]") ","
 		ACT(700, "0/200", T_GONE "," T_OIDS)},
 		"dropped public.p1 5/16410 r file=16410 xid 701\ndropped public.t 5/16384 r file=16384 xid 700\n", false, false, false},

@@ -1022,6 +1022,13 @@ swapped_and_truncated(const struct work *w, const struct sw_relmap_relation *tab
 	return false;
 }
 
+/* A list of dropped relations that was cut does not tell that this one is not one of them. */
+static enum sw_deed_kind
+truncated_at_least(const struct work *w)
+{
+	return w->part->cut ? SW_DEED_DROPPED_OR_TRUNCATED : SW_DEED_TRUNCATED;
+}
+
 static enum sw_deed_kind
 what_happened(const struct work *w, struct sw_relmap_relation *r)
 {
@@ -1033,7 +1040,7 @@ what_happened(const struct work *w, struct sw_relmap_relation *r)
 		return SW_DEED_TRUNCATED;
 	if (r->kind == 'S' || w->unseen != 0 || marked(w, r, MOVED) || (root == r && is_part_of_table(r)))
 		return SW_DEED_REWRITTEN;
-	return marked(w, root, REPLACED) ? SW_DEED_TRUNCATED : SW_DEED_REWRITTEN;
+	return marked(w, root, REPLACED) ? truncated_at_least(w) : SW_DEED_REWRITTEN;
 }
 
 /*
@@ -1083,7 +1090,7 @@ tell_replaced(struct work *w, struct sw_error *err)
 		if (r != NULL)
 			rc = tell_relation(w, what_happened(w, r), r, g->file.filenode, err);
 		else
-			rc = tell(w, (struct sw_deed){.kind = g->moved || w->unseen != 0 ? SW_DEED_REWRITTEN : SW_DEED_TRUNCATED,
+			rc = tell(w, (struct sw_deed){.kind = g->moved || w->unseen != 0 ? SW_DEED_REWRITTEN : truncated_at_least(w),
 				.database = g->file.database, .relation = g->oid, .filenode = g->file.filenode}, err);
 	}
 	return rc;

@@ -19,7 +19,8 @@ enum sw_deed_kind {
 	SW_DEED_DROPPED = 1,       /* a table, materialized view, view … */
 	SW_DEED_TRUNCATED = 2,
 	SW_DEED_REWRITTEN = 4,     /* VACUUM FULL, CLUSTER, ALTER, REFRESH, SET TABLESPACE: the rows are there in another file */
-	SW_DEED_DROPPED_OR_TRUNCATED = 8, /* one transaction did both, and PostgreSQL 14's WAL does not tell which to which */
+	SW_DEED_DROPPED_OR_TRUNCATED = 8, /* one transaction did both, and PostgreSQL 14's WAL does not tell which to which;
+	                                   * or it did more than the digests keep */
 	SW_DEED_MASS_CHANGE = 16,
 	SW_DEED_DATABASE_DROPPED = 32,
 	SW_DEED_TABLESPACE_DROPPED = 64,

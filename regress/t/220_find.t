@@ -258,6 +258,7 @@ sub server
 	check_details($x);
 	check_transactions($x);
 	check_restores($x);
+	check_names();
 	check_unnamed();
 	check_epoch() if -x "$pg->{bin}/pg_resetwal";
 	$pg->stop;
@@ -308,6 +309,21 @@ sub check_epoch
 	is(scalar(@{ find(3, '--xid', $xid + 2**32)->{places} }), 0, '... and with another epoch nothing');
 	my $p = find(0, '--xid', $aborted)->{places}[0];
 	is("$p->{transaction}{end} $p->{transaction}{xid}", "abort $aborted", 'what was rolled back is told as that');
+	return;
+}
+
+# Names go to a terminal, which obeys controls, also the ones beyond ASCII.
+sub check_names
+{
+	$pg->sql("SELECT pg_create_restore_point(E'bell\\007 csi\\u009b31m \\u00fc')");
+	$pg->switch_and_wait;
+	for my $verb ('find', 'targets')
+	{
+		my $r = seawall($verb, $verb eq 'find' ? '--restore-point' : (), { config => $config });
+		like($r->{out}, qr/bell\? csi\?\??31m \xc3\xbc/, "$verb prints no controls") or diag SeawallTest::describe($r);
+	}
+	my $r = seawall('find', '--dropped', 'newname', { config => $config });
+	like($r->{out}, qr/^what was renamed since the last backup has its old name here/m, 'a name that is not found may be a new one');
 	return;
 }
 

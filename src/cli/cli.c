@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/json.h"
 #include "base/log.h"
 
 static const char *program_name = "seawall";
@@ -45,6 +46,41 @@ sw_cli_report(const struct sw_error *err)
 {
 	fprintf(stderr, "%s: error: %s%s%s\n", program_name, err->text,
 		err->hint[0] != '\0' ? "; " : "", err->hint);
+}
+
+/* The length of the control that the text begins with; 0: none. */
+static size_t
+control_len(const char *text, bool utf8)
+{
+	unsigned char a = (unsigned char)text[0], b = a == '\0' ? 0 : (unsigned char)text[1];
+
+	if (utf8 && a == 0xc2 && b < 0xa0)
+		return 2;
+	return a < 0x20 || a == 0x7f || (a >= 0x80 && !utf8);
+}
+
+void
+sw_cli_clean(char *text)
+{
+	bool utf8 = sw_json_text_ok(text);
+
+	for (char *p = text; *p != '\0'; p++)
+		for (size_t len = control_len(p, utf8); len > 0; len--)
+			p[len - 1] = '?';
+}
+
+void
+sw_cli_print_clean(const char *text)
+{
+	bool utf8 = sw_json_text_ok(text);
+
+	for (const char *p = text; *p != '\0'; p++) {
+		size_t len = control_len(p, utf8);
+
+		putchar(len > 0 ? '?' : *p);
+		if (len > 1)
+			p++;
+	}
 }
 
 bool

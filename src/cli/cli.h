@@ -17,6 +17,11 @@ void sw_cli_set_log_level(const struct sw_config *config);
 /* "<program>: error: <text>; <hint>" */
 void sw_cli_report(const struct sw_error *err);
 
+/* What stands in a store or in WAL, for a terminal: '?' for controls (C1 too), and beyond ASCII if it is no UTF-8.  In place. */
+void sw_cli_clean(char *text);
+/* Such text to standard output. */
+void sw_cli_print_clean(const char *text);
+
 /* --help and --version print and return true. */
 bool sw_cli_informed(const struct sw_config *config, enum sw_command command);
 

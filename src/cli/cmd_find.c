@@ -290,17 +290,6 @@ kind_word(unsigned kind)
 	}
 }
 
-/* Names come from the WAL and go to a terminal. */
-static void
-clean(char *text)
-{
-	bool utf8 = sw_json_text_ok(text);
-
-	for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-		if (*p < 0x20 || *p == 0x7f || (*p >= 0x80 && !utf8) || (p[0] == 0xc2 && p[1] < 0xa0))
-			*p = '?';
-}
-
 /* "shop.public.orders", "shop/16384". */
 static void
 name_text(const struct sw_deed *d, char *buf, size_t len)
@@ -323,7 +312,7 @@ name_text(const struct sw_deed *d, char *buf, size_t len)
 		snprintf(buf, len, "%s.%s.%s", database, d->schema_name, d->relation_name);
 	else
 		snprintf(buf, len, "%s.%s", database, d->relation_name);
-	clean(buf);
+	sw_cli_clean(buf);
 }
 
 /* "dropped table shop.public.orders" */
@@ -458,7 +447,7 @@ print_found(const struct finding *f, const struct sw_search_found *found)
 		print_deed(&found->deed);
 	} else {
 		snprintf(name, sizeof(name), "%s", found->point.name);
-		clean(name);
+		sw_cli_clean(name);
 		printf("restore point \"%s\"\n    LSN %s, timeline %u%s\n", name, sw_lsn_format(found->lsn, lsn), found->timeline,
 			found->point_repeated ? "; there are others of this name" : "");
 	}
@@ -561,8 +550,7 @@ print_gaps(const struct finding *f)
 			printf(" to %s", segment_name(f, g->timeline, g->last, b));
 		if (g->reason != NULL) {
 			printf(": ");
-			for (const char *p = g->reason; *p != '\0'; p++)
-				putchar((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p);
+			sw_cli_print_clean(g->reason);
 		}
 		printf("\n");
 	}
@@ -601,6 +589,8 @@ print_text(const struct finding *f)
 		printf("no transaction ended in the WAL that is there\n");
 	if (asked + f->search.place_count == 0)
 		print_ranges(f);
+	if (f->plain && asked == 0 && f->params.pattern_count > 0)
+		printf("what was renamed since the last backup has its old name here; without a pattern all is shown\n");
 	print_gaps(f);
 }
 

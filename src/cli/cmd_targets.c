@@ -536,13 +536,6 @@ print_timeline(const struct system *s, uint32_t timeline)
 }
 
 static void
-print_name(const char *name)
-{
-	for (; *name != '\0'; name++)
-		putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
-}
-
-static void
 print_points(const struct system *s)
 {
 	const struct sw_windows *w = &s->windows;
@@ -564,7 +557,7 @@ print_points(const struct system *s)
 			continue;
 		printf("  %s  timeline %u, LSN %s  ", short_time(p->point.time_us, time), p->timeline,
 			sw_lsn_format(p->point.lsn, lsn));
-		print_name(p->point.name);
+		sw_cli_print_clean(p->point.name);
 		printf("%s%s\n", p->reachable ? "" : "  (not reachable)",
 			p->ambiguous ? "  (one of several of that name: use the LSN)" : "");
 	}

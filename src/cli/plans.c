@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "cli/progress.h"
 
 #define SYSTEMS_MAX 64
@@ -167,8 +168,7 @@ void
 sw_plans_print_clean(const char *before, const char *text, const char *after)
 {
 	fputs(before, stdout);
-	for (; *text != '\0'; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	sw_cli_print_clean(text);
 	fputs(after, stdout);
 }
 

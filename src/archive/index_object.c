@@ -536,14 +536,6 @@ struct lines {
 	struct sw_stretch *stretch;
 };
 
-static void
-make_plain(char *words)
-{
-	for (; words != NULL && *words != '\0'; words++)
-		if ((unsigned char)*words < 0x20 || *words == 0x7f)
-			*words = ' ';
-}
-
 static sw_rc
 get_digest(const struct lines *lines, const json_t *json, struct sw_stretch_item *item, struct sw_error *err)
 {
@@ -553,9 +545,8 @@ get_digest(const struct lines *lines, const json_t *json, struct sw_stretch_item
 
 	/* what is before the first one wanted does not matter any more */
 	if (json_is_string(unjoined) && (item->first != lines->first || item->first % SW_INDEX_GROUP == 0) &&
-		(item->unjoined = strdup(json_string_value(unjoined))) == NULL)
+		(item->unjoined = sw_stretch_words(json_string_value(unjoined))) == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	make_plain(item->unjoined);
 	/* more is in the WAL than the line had room for */
 	if (!item->boundary && json_is_true(json_object_get(json, "again")))
 		return SW_OK;

@@ -98,9 +98,8 @@ take_edges(struct sw_stretch *s, struct sw_wal_digest *d)
 	};
 }
 
-/* Words that came from the store may go to terminals. */
-static char *
-plain_words(const char *text)
+char *
+sw_stretch_words(const char *text)
 {
 	char *words = strdup(text);
 
@@ -115,7 +114,7 @@ sw_stretch_item_judge(struct sw_stretch_item *item, struct sw_error *err)
 {
 	if (!item->has_digest || item->digest.verdict != SW_WAL_BROKEN || item->problem != NULL)
 		return SW_OK;
-	item->problem = plain_words(item->digest.reason);
+	item->problem = sw_stretch_words(item->digest.reason);
 	return item->problem != NULL ? SW_OK : sw_fail(err, SW_SYSTEM, "out of memory");
 }
 
@@ -169,7 +168,7 @@ does_not_fit(struct seam *seam, struct sw_error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	seam->unjoined = plain_words(text);
+	seam->unjoined = sw_stretch_words(text);
 	return seam->unjoined != NULL ? SW_OK : sw_fail(err, SW_SYSTEM, "out of memory");
 }
 

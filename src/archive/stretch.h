@@ -60,6 +60,9 @@ struct sw_stretch {
 	struct sw_stretch_end end;
 };
 
+/* A copy of words that came from the store and may go to terminals.  NULL: out of memory. */
+char *sw_stretch_words(const char *text);
+
 /* WAL that is broken is a problem, if there is none yet.  SW_OK, SW_SYSTEM. */
 sw_rc sw_stretch_item_judge(struct sw_stretch_item *item, struct sw_error *err);
 

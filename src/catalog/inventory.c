@@ -91,10 +91,6 @@ read_header(struct sw_repository *repo, struct sw_inventory_backup *backup, uint
 	backup->reason = strdup(err->text);
 	if (backup->reason == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	/* it may quote the manifest, and goes to terminals */
-	for (char *p = backup->reason; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
 	return SW_OK;
 }
 

@@ -708,7 +708,11 @@ seconds(void)
 static void
 test_slow_wal(void)
 {
+	static struct sw_filenode files[4000];
 	static uint32_t subs[11000];
+	struct sw_wal_digester_params params = {.start = 5 * MB, .segment_size = MB, .timeline = 1,
+		.system_identifier = MAKER_SYSTEM_ID, .block_size = 8192, .class_files = files};
+	struct sw_error err = SW_ERROR_INIT;
 	struct sw_wal_digest d;
 	double begun;
 
@@ -730,6 +734,16 @@ test_slow_wal(void)
 	d = digest_of((size_t)6 * MB, 0);
 	tap_ok(d.records > 90000 && seconds() - begun < 0.4, "a transaction with 4,000 partitions (%.2f s)", seconds() - begun);
 	finish(&d, "partitions");
+	begin(6);
+	while (wal.at - wal.start < (size_t)6 * MB - 100)
+		add_deletes(1000, 20000, 1);
+	for (uint32_t i = 0; i < 4000; i++)
+		files[i] = (struct sw_filenode){i % 2 ? i : 8000 - i, 30000 + i};
+	params.class_file_count = 4000;
+	begun = seconds();
+	digest_bytes(wal.bytes, (size_t)6 * MB, &params, &d, &err);
+	tap_ok(d.records > 90000 && seconds() - begun < 0.2, "VACUUM FULL of pg_class in 4,000 databases (%.2f s)", seconds() - begun);
+	finish(&d, "many databases");
 }
 
 /* What is too much for its room is not even made. */

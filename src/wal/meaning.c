@@ -29,15 +29,37 @@ see_xid(struct sw_wal_meaning *m, uint32_t xid)
 
 /* --- which relation is which ------------------------------------------------------------- */
 
+/* Where it is among the files, which are sorted, or would be. */
+static size_t
+find_class_file(const struct sw_wal_meaning *m, uint32_t database, uint32_t filenode, bool *ret_found)
+{
+	size_t low = 0, high = m->class_file_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct sw_filenode *f = &m->class_files[middle];
+
+		if (f->filenode < filenode || (f->filenode == filenode && f->database < database))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_found = low < m->class_file_count && m->class_files[low].filenode == filenode &&
+		m->class_files[low].database == database;
+	return low;
+}
+
 static void
 add_class_file(struct sw_wal_meaning *m, uint32_t database, uint32_t filenode)
 {
-	if (m->class_file_count == SW_FILENODES_MAX)
+	bool found;
+	size_t at = find_class_file(m, database, filenode, &found);
+
+	if (found || m->class_file_count == SW_FILENODES_MAX)
 		return;
-	for (size_t i = 0; i < m->class_file_count; i++)
-		if (m->class_files[i].database == database && m->class_files[i].filenode == filenode)
-			return;
-	m->class_files[m->class_file_count++] = (struct sw_filenode){database, filenode};
+	memmove(&m->class_files[at + 1], &m->class_files[at], (m->class_file_count - at) * sizeof(*m->class_files));
+	m->class_files[at] = (struct sw_filenode){database, filenode};
+	m->class_file_count++;
 	m->class_file_bits |= UINT64_C(1) << filenode % 64;
 }
 
@@ -60,14 +82,14 @@ learn_map(struct sw_wal_meaning *m, const struct sw_wal_event *e)
 static bool
 is_class_file(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
 {
+	bool found;
+
 	if (relation->filenode == SW_WAL_PG_CLASS)
 		return true;
 	if ((m->class_file_bits >> relation->filenode % 64 & 1) == 0)
 		return false;
-	for (size_t i = 0; i < m->class_file_count; i++)
-		if (m->class_files[i].database == relation->database && m->class_files[i].filenode == relation->filenode)
-			return true;
-	return false;
+	find_class_file(m, relation->database, relation->filenode, &found);
+	return found;
 }
 
 /* SW_WAL_PG_CLASS, SW_WAL_PG_DATABASE or 0. */

@@ -67,7 +67,7 @@ struct sw_wal_meaning {
 	uint64_t malformed;                /* records with a right CRC that no server could replay */
 	sw_lsn malformed_at;               /* the first of them */
 	/* private: files of pg_class, where they are not the first ones */
-	struct sw_filenode *class_files;
+	struct sw_filenode *class_files; /* sorted */
 	size_t class_file_count;
 	uint64_t class_file_bits; /* which filenodes they may be */
 	uint32_t database_file;

@@ -210,7 +210,7 @@ sw_wal_meaning_init(struct sw_wal_meaning *m, const struct sw_wal_meaning_params
 	m->params = *params;
 	m->next_xid = params->next_xid;
 	m->database_file = params->database_file;
-	m->class_files = malloc(SW_FILENODES_MAX * sizeof(*m->class_files));
+	m->class_files = calloc(SW_FILENODES_MAX, sizeof(*m->class_files));
 	if (m->class_files == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	for (size_t i = 0; i < params->class_file_count; i++)

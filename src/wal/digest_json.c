@@ -1088,7 +1088,7 @@ sw_rc
 sw_wal_digest_cut(struct sw_wal_digest *digest, size_t room, struct sw_error *err)
 {
 	SW_AUTO_JSON *json = sw_wal_digest_json(digest, room, true);
-	struct sw_wal_digest less;
+	struct sw_wal_digest less = {0};
 	sw_rc rc = json == NULL ? sw_fail(err, SW_SYSTEM, "out of memory") : sw_wal_digest_parse(json, &less, err);
 
 	if (rc != SW_OK)

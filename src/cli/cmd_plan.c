@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
@@ -57,7 +58,7 @@ print_cost(const struct sw_plans *c)
 	printf("The backup has %s, its WAL %s in the repository.", sw_progress_size(plan->backup.size, size),
 		sw_progress_size(plan->wal_stored, wal));
 	if (c->estimate.restores == 0)
-		printf(" How long it takes is not known: no restore was measured here yet.\n");
+		printf(" How long it takes is not known: there is no measured restore to go by.\n");
 	else
 		printf(" Restoring the backup takes about %s, as %u earlier restore%s on %s took; replaying the WAL comes on top "
 			"of it.\n", sw_progress_time(estimated_seconds(c), time), c->estimate.restores,
@@ -185,6 +186,19 @@ print_no(const struct sw_plans *c, const struct sw_error *err)
 
 /* --- the verb -------------------------------------------------------------------------------- */
 
+/* What earlier restores took makes an estimate, no more: the plan stands without it. */
+static sw_rc
+read_measures(struct sw_plans *c, struct sw_error *err)
+{
+	sw_rc rc = sw_measure_read(&c->repo, &c->estimate, err);
+
+	if (rc == SW_OK || sw_interrupt_signal() != 0)
+		return rc;
+	sw_log(SW_LOG_WARNING, "%s; so there is no estimate of the time", err->text);
+	c->estimate = (struct sw_measure_estimate){0};
+	return SW_OK;
+}
+
 sw_rc
 sw_cmd_plan(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
@@ -203,7 +217,7 @@ sw_cmd_plan(const struct sw_config *config, int *ret_status, struct sw_error *er
 		return SW_OK;
 	}
 	if (rc == SW_OK)
-		rc = sw_measure_read(&c.repo, &c.estimate, err);
+		rc = read_measures(&c, err);
 	if (rc != SW_OK)
 		return rc;
 	sw_plans_warn(&c);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backup/restore.h"
@@ -15,6 +16,7 @@
 #include "config/settings.h"
 
 #define COMMAND_MAX 8192
+#define PG_CTL_LEN 64
 
 static sw_rc
 read_request(const struct sw_config *config, struct sw_plan_request *ret_request, struct sw_error *err)
@@ -147,7 +149,7 @@ print_archiving(const struct sw_restore_result *result)
 			(strcmp(name, ": archive_command") != 0 && strcmp(name, ": archive_library") != 0))
 			continue;
 		printf("\nIts archiving is as the original's: once open for writing, it archives a new timeline there, which "
-			"later restores follow.\nIf it is only for looking, set archive_mode = off before the start.\n");
+			"later restores follow.\nIf it is only for looking, start it with archive_mode = off.\n");
 		return;
 	}
 }
@@ -163,28 +165,39 @@ other_pid_file(const struct sw_restore_result *result)
 	return "";
 }
 
+/* Debian keeps it out of PATH. */
+static const char *
+pg_ctl(const struct sw_restore_result *result, char path[PG_CTL_LEN])
+{
+	snprintf(path, PG_CTL_LEN, "/usr/lib/postgresql/%d/bin/pg_ctl", result->header.pg_version / 10000);
+	return access(path, X_OK) == 0 ? path : "pg_ctl";
+}
+
 static void
 print_start(const struct sw_restore_result *result, const char *pgdata)
 {
 	static const char *const files[][2] = {{"config_file", "postgresql.conf"}, {"hba_file", "pg_hba.conf"},
 		{"ident_file", "pg_ident.conf"}};
 
-	const char *pid_file = other_pid_file(result);
+	char program[PG_CTL_LEN];
+	const char *pid_file = other_pid_file(result), *ctl = pg_ctl(result, program);
 
-	printf("\nBeside the original it needs a port of its own: -o \"-p PORT\".");
 	if (result->has_configuration) {
-		printf("\nStart it with:\n  pg_ctl -D %s start%s%s%s\n", pgdata, pid_file[0] != '\0' ? " -o \"" : "",
-			pid_file[0] != '\0' ? pid_file + 1 : "", pid_file[0] != '\0' ? "\"" : "");
+		printf("\nStart it in the original's place with:\n  %s -D %s start%s%s%s\n", ctl, pgdata,
+			pid_file[0] != '\0' ? " -o \"" : "", pid_file[0] != '\0' ? pid_file + 1 : "", pid_file[0] != '\0' ? "\"" : "");
+		printf("or beside it, for looking, with a port that is free and without archiving:\n"
+			"  %s -D %s start -o \"-p 5433 -c archive_mode=off%s\"\n", ctl, pgdata, pid_file);
 		return;
 	}
+	printf("\nBeside the original it needs a port of its own: -p PORT within -o \"...\".");
 	if (find_outside(result, "postgresql.conf") == NULL) {
 		printf("\nThe data directory has no postgresql.conf, and the backup has none: write one, then:\n"
-			"  pg_ctl -D %s start\n", pgdata);
+			"  %s -D %s start\n", ctl, pgdata);
 		return;
 	}
 	printf("\nThe data directory has no postgresql.conf of its own. Put the files above where they belong (Debian: "
 		"/etc/postgresql/VERSION/CLUSTER, then pg_ctlcluster VERSION CLUSTER start), or start it with:\n"
-		"  pg_ctl -D %s start -o \"-c data_directory=%s", pgdata, pgdata);
+		"  %s -D %s start -o \"-c data_directory=%s", ctl, pgdata, pgdata);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		const char *path = find_outside(result, files[i][1]);
 
@@ -292,6 +305,16 @@ show_progress(void *ctx, uint64_t done, uint64_t total)
 	sw_progress_show(ctx, done, total);
 }
 
+/* What root puts into another user's directory, that user cannot read. */
+static bool
+is_foreign(const struct sw_store *store)
+{
+	const char *url = sw_store_url(store);
+	struct stat st;
+
+	return geteuid() == 0 && strncmp(url, "file://", 7) == 0 && stat(url + 7, &st) == 0 && st.st_uid != 0;
+}
+
 /* For later estimates.  Who may only read restores all the same. */
 static void
 leave_measure(const struct sw_restore_job *job, const struct sw_restore_result *result, int64_t elapsed_ms)
@@ -302,7 +325,7 @@ leave_measure(const struct sw_restore_job *job, const struct sw_restore_result *
 	};
 	struct sw_error ignored = SW_ERROR_INIT;
 
-	if (sw_measure_put(job->repo, &measure, &ignored) != SW_OK)
+	if (!is_foreign(job->repo->store) && sw_measure_put(job->repo, &measure, &ignored) != SW_OK)
 		sw_log(SW_LOG_INFO, "what this restore took is not noted in the repository: %s", ignored.text);
 }
 

@@ -156,7 +156,7 @@ archiver_row(void *ctx, const char *const *values, struct sw_error *err)
 		values[1] != NULL ? values[1] : "an unknown time",
 		strcmp(values[2], "t") == 0 ? "and nothing was archived since" : "and has archived since");
 	say(c, strcmp(values[2], "t") != 0, "archiver", text, strcmp(values[2], "t") == 0 ?
-		"see the server's log for what seawall-push says" : "");
+		"see the server's log for what seawall-push says; PostgreSQL tries again every minute" : "");
 	return SW_OK;
 }
 

@@ -587,8 +587,10 @@ print_text(const struct finding *f)
 		printf("transaction %" PRIu64 " did not end in the WAL that is there\n", f->params.xid);
 	if (f->params.around && f->search.place_count == 0)
 		printf("no transaction ended in the WAL that is there\n");
-	if (asked + f->search.place_count == 0)
+	if (asked + f->search.place_count == 0) {
 		print_ranges(f);
+		printf("what is not archived yet is not seen; SELECT pg_switch_wal() on the server archives it\n");
+	}
 	if (f->plain && asked == 0 && f->params.pattern_count > 0)
 		printf("what was renamed since the last backup has its old name here; without a pattern all is shown\n");
 	print_gaps(f);

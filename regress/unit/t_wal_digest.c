@@ -181,7 +181,7 @@ begin(unsigned segments)
 
 /* Main data, behind blocks' headers and data that are in `blocks` already. */
 struct content {
-	uint8_t bytes[60000];
+	uint8_t bytes[300000];
 	size_t len;
 };
 
@@ -427,6 +427,19 @@ test_drops(void)
 	finish(&d, "drops");
 }
 
+/* DROP SCHEMA of 3000 tables with keys and TOAST tables. */
+static void
+test_many_drops(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	add_end(500, (struct end){.dropped = 16384, .dropped_count = 12000});
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 1 && d.acts[0].dropped_count == 12000 && !d.acts[0].cut && !d.truncated, "all files that one COMMIT dropped");
+	finish(&d, "many drops");
+}
+
 static void
 test_rows_changed(void)
 {
@@ -523,6 +536,7 @@ test_prepared(void)
 static void
 test_ends(void)
 {
+	static uint32_t many[SW_WAL_DIGEST_LIST_MAX + 100];
 	uint32_t subs[5000];
 	struct sw_wal_digest d;
 	size_t wrong = 0;
@@ -539,9 +553,12 @@ test_ends(void)
 	tap_ok(d.end_count == 128 && wrong == 0 && d.ends_below == 1128, "the lowest xids");
 	finish(&d, "ends");
 	begin(1);
-	add_end(2000, (struct end){.subxids = subs, .subxid_count = 5000});
+	for (uint32_t i = 0; i < SW_WAL_DIGEST_LIST_MAX + 100; i++)
+		many[i] = 2001 + i;
+	add_end(2000, (struct end){.subxids = many, .subxid_count = SW_WAL_DIGEST_LIST_MAX + 100});
 	d = digest_of(MB, 0);
-	tap_ok(d.end_count == 1 && d.ends[0].subxid_count == 4096 && d.ends_below == 2001 + 4096 && !d.truncated,
+	tap_ok(d.end_count == 1 && d.ends[0].subxid_count == SW_WAL_DIGEST_LIST_MAX &&
+			d.ends_below == 2001 + SW_WAL_DIGEST_LIST_MAX && !d.truncated,
 		"subtransactions up to a limit, which is told");
 	finish(&d, "subtransactions");
 }
@@ -869,6 +886,7 @@ main(int argc, char **argv)
 		return list(argc, argv);
 	test_nothing_to_tell();
 	test_drops();
+	test_many_drops();
 	test_rows_changed();
 	test_most_rows();
 	test_names();

@@ -23,6 +23,7 @@ struct work {
 	const struct sw_part *part;
 	const struct sw_wal_act *act;
 	struct sw_wal_relation *created_sorted, *dropped_sorted;
+	struct sw_wal_object *touched_sorted;
 	struct gone *gone; /* files that went, not those of relations born here, in the order of their drops */
 	size_t gone_count;
 	struct sw_wal_relation *made; /* files made, not of relations born or swapped, in the order of their making */
@@ -62,6 +63,7 @@ release_work(struct work *w)
 {
 	free(w->created_sorted);
 	free(w->dropped_sorted);
+	free(w->touched_sorted);
 	free(w->gone);
 	free(w->made);
 	free(w->unknown_oids);
@@ -104,6 +106,31 @@ sorted_files(const struct sw_wal_relation *files, size_t count, struct sw_wal_re
 	memcpy(copy, files, count * sizeof(*copy));
 	qsort(copy, count, sizeof(*copy), compare_files);
 	*ret_sorted = copy;
+	return SW_OK;
+}
+
+static int
+compare_objects(const void *a, const void *b)
+{
+	const struct sw_wal_object *x = a, *y = b;
+
+	if (x->database != y->database)
+		return x->database < y->database ? -1 : 1;
+	return (x->oid > y->oid) - (x->oid < y->oid);
+}
+
+static sw_rc
+sort_touched(struct work *w, struct sw_error *err)
+{
+	size_t len = w->act == NULL ? 0 : w->act->touched_count * sizeof(*w->touched_sorted);
+
+	if (len == 0)
+		return SW_OK;
+	w->touched_sorted = malloc(len);
+	if (w->touched_sorted == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	memcpy(w->touched_sorted, w->act->touched, len);
+	qsort(w->touched_sorted, w->act->touched_count, sizeof(*w->touched_sorted), compare_objects);
 	return SW_OK;
 }
 
@@ -425,10 +452,10 @@ is_unknown_oid(const struct work *w, uint32_t oid)
 static bool
 was_touched(const struct work *w, uint32_t database, uint32_t oid)
 {
-	for (size_t i = 0; i < w->act->touched_count; i++)
-		if (w->act->touched[i].oid == oid && w->act->touched[i].database == database)
-			return true;
-	return false;
+	struct sw_wal_object key = {database, oid};
+
+	return w->touched_sorted != NULL &&
+		bsearch(&key, w->touched_sorted, w->act->touched_count, sizeof(key), compare_objects) != NULL;
 }
 
 /* A file is called like its relation's OID at first: where such a relation was touched, it is that. */
@@ -1220,6 +1247,8 @@ sw_commit_resolve(const struct sw_commit *commit, struct sw_error *err)
 
 	if (rc == SW_OK && w->act != NULL)
 		rc = sorted_files(w->act->dropped, w->act->dropped_count, &w->dropped_sorted, err);
+	if (rc == SW_OK)
+		rc = sort_touched(w, err);
 	if (rc == SW_OK)
 		rc = note_births(w, err);
 	if (rc == SW_OK)

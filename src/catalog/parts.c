@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 
 struct open {
@@ -106,22 +107,38 @@ count_classes(struct sw_part *part, bool again, uint32_t updates, uint32_t delet
 	}
 }
 
-/* Files that are told again are taken out before they are added: their order is that of the WAL. */
-static void
-forget_again(struct sw_part *part, const struct sw_wal_act *act)
+static int
+compare_relations(const void *a, const void *b)
 {
-	size_t recent = (size_t)2 * SW_WAL_DIGEST_LIST_MAX;
-	size_t kept = part->created_count > recent ? part->created_count - recent : 0;
+	const struct sw_wal_relation *x = a, *y = b;
 
-	for (size_t i = kept; i < part->created_count; i++) {
-		bool again = false;
+	if (x->filenode != y->filenode)
+		return x->filenode < y->filenode ? -1 : 1;
+	if (x->database != y->database)
+		return x->database < y->database ? -1 : 1;
+	return (x->tablespace > y->tablespace) - (x->tablespace < y->tablespace);
+}
 
-		for (size_t n = 0; n < act->created_count && !again; n++)
-			again = sw_wal_relation_equal(&part->created[i], &act->created[n]);
-		if (!again)
+/* Files that are told again are taken out before they are added: their order is that of the WAL. */
+static sw_rc
+forget_again(struct sw_part *part, const struct sw_wal_act *act, struct sw_error *err)
+{
+	const size_t len = sizeof(*act->created);
+	SW_AUTO_FREE struct sw_wal_relation *again = NULL;
+	size_t kept = 0;
+
+	if (part->created_count == 0 || act->created_count == 0)
+		return SW_OK;
+	again = malloc(act->created_count * len);
+	if (again == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	memcpy(again, act->created, act->created_count * len);
+	qsort(again, act->created_count, len, compare_relations);
+	for (size_t i = 0; i < part->created_count; i++)
+		if (bsearch(&part->created[i], again, act->created_count, len, compare_relations) == NULL)
 			part->created[kept++] = part->created[i];
-	}
 	part->created_count = kept;
+	return SW_OK;
 }
 
 sw_rc
@@ -133,8 +150,8 @@ sw_part_add(struct sw_part *part, const struct sw_wal_act *act, sw_lsn to, struc
 	if (act->first > part->latest)
 		part->latest = act->first;
 	part->cut |= act->cut;
-	if (again)
-		forget_again(part, act);
+	if (again && forget_again(part, act, err) != SW_OK)
+		return err->rc;
 	for (size_t i = 0; i < act->rows_count; i++)
 		if (act->rows[i].first < to && add_rows(part, &act->rows[i], false, err) != SW_OK)
 			return err->rc;

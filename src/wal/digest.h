@@ -23,7 +23,7 @@
 #include "wal/reader.h"
 
 #define SW_WAL_DIGEST_ACTS_MAX 1024      /* of one digest; each of its lists has at most: */
-#define SW_WAL_DIGEST_LIST_MAX 4096
+#define SW_WAL_DIGEST_LIST_MAX 65536     /* and all of them 4 MiB */
 #define SW_WAL_DIGEST_ENDS 128           /* ends kept: those with the lowest xids */
 #define SW_WAL_DIGEST_POINTS_MAX 1024    /* restore points; checkpoints likewise */
 #define SW_WAL_DIGEST_CHANGES 128        /* (transaction, relation) pairs kept: those with the most rows; `truncated` says

@@ -500,11 +500,27 @@ least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static size_t
+ends_at_least(const struct sw_wal_digest *d, const struct diet *diet)
+{
+	size_t count = least(d->end_count, diet->ends), bytes = 0;
+	uint64_t below = count < d->end_count ? d->ends[count].xid : UINT64_MAX;
+
+	for (size_t i = 0; i < count && d->ends[i].xid < below; i++) {
+		const struct sw_wal_end *e = &d->ends[i];
+
+		bytes += 40;
+		for (size_t n = 0; n < e->subxid_count; n++)
+			bytes += e->xid + (uint32_t)(e->subxids[n] - (uint32_t)e->xid) < below ? 2 : 0;
+	}
+	return bytes;
+}
+
 /* Fewer bytes than the lists take for sure, so that much too much is not even made. */
 static size_t
 at_least(const struct sw_wal_digest *d, const struct diet *diet)
 {
-	size_t bytes = least(d->end_count, diet->ends) * 40;
+	size_t bytes = ends_at_least(d, diet);
 
 	for (size_t i = 0; i < d->act_count && i < diet->acts; i++) {
 		const struct sw_wal_act *a = &d->acts[i];

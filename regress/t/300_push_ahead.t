@@ -95,8 +95,11 @@ sub test_links
 {
 	my $push = program('seawall-push');
 	my @needs = sort map { /^\s*(\S+)/ } split /\n/, run_ok('/usr/bin/ldd', $push);
-	is_deeply([ grep { !/^(linux-vdso|libc\.so|\/lib\S*ld-linux|lib[au]san|libstdc|libm\.|libgcc)/ } @needs ], [],
-		'seawall-push needs libc alone') or diag "@needs";
+	SKIP:
+	{
+		skip 'sanitizers need what they need', 1 if grep { /libasan/ } @needs;
+		is_deeply([ grep { !/^(linux-vdso|libc\.so|\/lib\S*ld-linux)/ } @needs ], [], 'seawall-push needs libc alone') or diag "@needs";
+	}
 	my $alone = SeawallTest::make_dir(path('alone'));
 	File::Copy::copy($push, "$alone/seawall-push");
 	chmod 0755, "$alone/seawall-push";

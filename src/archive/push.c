@@ -137,19 +137,29 @@ judge_wal(const struct sw_push_file *file, struct sw_error *err)
 	return SW_OK;
 }
 
-static sw_rc
-make_object(struct sw_push_file *file, struct sw_error *err)
+struct sw_wal_digester_params
+sw_push_file_wal(const struct sw_push_file *file)
 {
-	const struct sw_config *config = file->push->config;
 	const struct sw_wal_summary *s = &file->summary;
-	struct sw_wal_digester_params wal = {
+
+	return (struct sw_wal_digester_params){
 		.start = s->start,
 		.segment_size = s->segment_size,
 		.timeline = s->timeline,
 		.system_identifier = s->system_identifier,
 		.block_size = file->push->control.block_size,
 		.next_xid = file->push->control.next_xid,
+		.class_files = file->filenodes.classes,
+		.class_file_count = file->filenodes.class_count,
+		.database_file = file->filenodes.database_file,
 	};
+}
+
+static sw_rc
+make_object(struct sw_push_file *file, struct sw_error *err)
+{
+	const struct sw_config *config = file->push->config;
+	struct sw_wal_digester_params wal;
 	struct sw_object_source source = {
 		.fd = file->fd,
 		.path = file->path,
@@ -158,8 +168,13 @@ make_object(struct sw_push_file *file, struct sw_error *err)
 		.threads = file->threads,
 		.wal = sw_config_enum(config, SW_OPT_PUSH_VALIDATE) == VALIDATE_OFF ? NULL : &wal,
 	};
-	sw_rc rc = sw_object_make(&source, &file->summary, &file->object, err);
+	sw_rc rc = SW_OK;
 
+	if (source.wal != NULL && file->summary.end != 0 && file->filenodes.classes == NULL)
+		rc = sw_filenodes_read(file->push->pgdata, &file->filenodes, err);
+	wal = sw_push_file_wal(file);
+	if (rc == SW_OK)
+		rc = sw_object_make(&source, &file->summary, &file->object, err);
 	file->encoded = rc == SW_OK;
 	return rc;
 }
@@ -212,6 +227,8 @@ sw_push_file_release(struct sw_push_file *file)
 	if (file->encoded)
 		sw_object_release(&file->object);
 	sw_wal_summary_release(&file->summary);
+	free(file->filenodes.classes);
+	file->filenodes = (struct sw_filenodes){0};
 	file->fd = -1;
 	file->encoded = false;
 }
@@ -335,7 +352,11 @@ put_in(struct sw_push_file *file, struct sw_push_lane *lane, unsigned i, struct 
 	}
 	sw_repository_wal_name(repo, &file->name, name);
 	rc = sw_store_put(repo->store, name, &body, err);
-	return rc == SW_CONFLICT ? sw_conflict_settle(file, repo, err) : rc;
+	if (rc == SW_CONFLICT)
+		rc = sw_conflict_settle(file, repo, err);
+	if (rc == SW_OK && file->name.kind == SW_WAL_HISTORY)
+		sw_conflict_warn_orphans(file, repo);
+	return rc;
 }
 
 sw_rc

@@ -15,6 +15,7 @@
 #include "archive/repository.h"
 #include "base/error.h"
 #include "pg/control.h"
+#include "pg/filenodes.h"
 
 struct sw_config;
 
@@ -65,6 +66,7 @@ struct sw_push_file {
 	struct sw_wal_name name;
 	struct sw_ledger_file identity; /* before it was read */
 	struct sw_wal_summary summary;
+	struct sw_filenodes filenodes; /* for reading its WAL */
 	struct sw_object object;
 	bool encoded;
 };
@@ -81,12 +83,15 @@ sw_rc sw_push_file_open(struct sw_push_file *file, const struct sw_push *push, c
  */
 sw_rc sw_push_file_read(struct sw_push_file *file, struct sw_error *err);
 
+/* How its WAL is to be read; of a file that is WAL. */
+struct sw_wal_digester_params sw_push_file_wal(const struct sw_push_file *file);
+
 /* Whether the file is still the one that was read, and wanted.  SW_OK, SW_TRANSIENT, SW_CORRUPT, SW_SYSTEM. */
 sw_rc sw_push_file_check(const struct sw_push_file *file, struct sw_error *err);
 
 /*
  * Check it again, and put it in every repository; one's failure does not keep it from the others.
- * SW_OK: the file is durable in all of them, by this call or an earlier one.
+ * SW_OK: the file is durable in all of them, by this call or an earlier one (archive/conflict.h tells what is the same).
  * SW_CONFLICT: one holds another content under this name; it was not touched.  Everything else: try again.
  */
 sw_rc sw_push_file_put(struct sw_push_file *file, struct sw_push_lane *lane, struct sw_error *err);

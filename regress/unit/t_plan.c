@@ -666,7 +666,7 @@ test_epochs(void)
 		struct sw_goal goal;
 		bool second, by_lsn, kept;
 	} goals[] = {
-		{"32 bits: the first", XID_EX(700), .second = false},
+		{"32 bits that are there once", XID_EX(701), true, false, true},
 		{"64 bits of the first epoch but one", {.kind = SW_GOAL_XID, .xid = 700, .xid_full = EPOCH + 700}, true, true, true},
 		{"... exclusive", {.kind = SW_GOAL_XID, .xid = 700, .xid_full = EPOCH + 700, .exclusive = true}, true, true, false},
 		{"64 bits where the 32 are there once", {.kind = SW_GOAL_XID, .xid = 701, .xid_full = EPOCH + 701, .exclusive = true}, true, false,
@@ -679,6 +679,7 @@ test_epochs(void)
 	struct wal_repo other;
 	struct wal_maker w;
 	struct sw_plan plan;
+	char lsns[2][SW_LSN_LEN], ways[400];
 	sw_lsn first, second;
 
 	if (!wal_repo_make(&other))
@@ -710,6 +711,12 @@ test_epochs(void)
 				"... stops there");
 		sw_plan_release(&plan);
 	}
+	request.goal = (struct sw_goal)XID_EX(700);
+	tap_is_int(sw_plan_make(&other.repo, &inventory, &request, &plan, &err), SW_NOT_FOUND, "32 bits that are there twice");
+	snprintf(ways, sizeof(ways), "--target-timeline 1 --target-lsn %s --target-exclusive, or --target-timeline 1 --target-lsn %s "
+		"--target-exclusive (or --target-xid 4294967996)", sw_lsn_format(first, lsns[0]), sw_lsn_format(second, lsns[1]));
+	tap_ok(strstr(err.text, "transaction 700 is ambiguous") != NULL && strstr(err.hint, ways) != NULL, "... are ambiguous, and both ways are told");
+	sw_plan_release(&plan);
 	request.goal = later;
 	tap_is_int(sw_plan_make(&other.repo, &inventory, &request, &plan, &err), SW_NOT_FOUND, "64 bits that are not there");
 	tap_ok(strstr(err.text, "transaction 8589935292 was neither") != NULL, "... are told as such");

@@ -525,6 +525,28 @@ find_elsewhere(struct sw_planning *p, uint32_t *ret_timeline, struct sw_error *e
 	return SW_OK;
 }
 
+/* 32 bits begin again: which of two transactions was meant only the user knows. */
+static sw_rc
+refuse_second_xid(struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *stop, struct sw_error *err)
+{
+	struct sw_stop_report report = {0};
+	struct sw_stop_search search;
+	sw_rc rc;
+
+	if (p->goal.xid_full != 0)
+		return SW_OK;
+	sw_path_release(&p->path);
+	rc = sw_path_make(&p->lines, line->history, stop->lsn / p->repo->reg.segment_size, &p->path, err);
+	if (rc != SW_OK)
+		return rc;
+	sw_planning_search(p, line, &p->path, false, &search);
+	search.redo = stop->end;
+	rc = sw_stop_find(&search, &report, err);
+	if (rc == SW_OK && report.answer == SW_STOP_FOUND)
+		rc = sw_planning_refuse_second_xid(p, line, stop, &report.stop, err);
+	return rc;
+}
+
 /* PostgreSQL takes the first end of a transaction with these 32 bits. */
 static sw_rc
 take_xid(struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *stop, struct sw_error *err)
@@ -572,8 +594,10 @@ choose_xid(struct sw_planning *p, struct sw_error *err)
 		rc = sw_stop_find(&search, &report, err);
 		if (rc != SW_OK)
 			return rc;
-		if (report.answer == SW_STOP_FOUND)
-			return take_xid(p, c, &report.stop, err);
+		if (report.answer == SW_STOP_FOUND) {
+			rc = refuse_second_xid(p, c, &report.stop, err);
+			return rc == SW_OK ? take_xid(p, c, &report.stop, err) : rc;
+		}
 		if (report.answer == SW_STOP_NOT_KNOWN)
 			return take_newest(p, c, err);
 		if (p->report.valid_to == 0 || report.xid_max > p->report.xid_max)

@@ -296,6 +296,34 @@ sw_planning_refuse_xid(const struct sw_planning *p, uint32_t elsewhere, struct s
 		sw_lsn_format(report->last.lsn, lsn), timeline_option(p, timeline));
 }
 
+/* "--target-timeline 1 --target-lsn 0/3000060 (or --target-xid 4294967996)" */
+static void
+describe_way(const struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *stop, char buf[160])
+{
+	char lsn[SW_LSN_LEN], full[48] = "";
+
+	if (stop->xid > UINT32_MAX)
+		snprintf(full, sizeof(full), " (or --target-xid %" PRIu64 ")", stop->xid);
+	snprintf(buf, 160, "--target-timeline %" PRIu32 " --target-lsn %s%s%s",
+		line->history->entries[line->history->count - 1].timeline, sw_lsn_format(stop->lsn, lsn),
+		p->request->goal.exclusive ? " --target-exclusive" : "", full);
+}
+
+sw_rc
+sw_planning_refuse_second_xid(const struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *first,
+	const struct sw_stop *second, struct sw_error *err)
+{
+	char times[2][SW_GOAL_TIME_LEN], lsns[2][SW_LSN_LEN], ways[2][160];
+
+	describe_way(p, line, first, ways[0]);
+	describe_way(p, line, second, ways[1]);
+	sw_fail(err, SW_NOT_FOUND, "transaction %" PRIu32 " is ambiguous, because numbers begin again after 32 bits: one ended %s on "
+		"timeline %" PRIu32 ", LSN %s; another %s on timeline %" PRIu32 ", LSN %s", p->request->goal.xid,
+		sw_goal_time(first->time_us, times[0]), first->timeline, sw_lsn_format(first->lsn, lsns[0]),
+		sw_goal_time(second->time_us, times[1]), second->timeline, sw_lsn_format(second->lsn, lsns[1]));
+	return sw_hint(err, "choose one: %s, or %s", ways[0], ways[1]);
+}
+
 static sw_rc
 refuse_unknown_name(const struct sw_planning *p, struct sw_error *err)
 {

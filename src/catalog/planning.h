@@ -62,6 +62,8 @@ sw_rc sw_planning_refuse_early(const struct sw_planning *p, const struct sw_cand
 sw_rc sw_planning_refuse_future(const struct sw_planning *p, struct sw_error *err);
 sw_rc sw_planning_refuse_forked(const struct sw_planning *p, uint32_t child, sw_lsn fork, struct sw_error *err);
 sw_rc sw_planning_refuse_xid(const struct sw_planning *p, uint32_t elsewhere, struct sw_error *err); /* a timeline that has it, or 0 */
+sw_rc sw_planning_refuse_second_xid(const struct sw_planning *p, const struct sw_candidate *line, const struct sw_stop *first,
+	const struct sw_stop *second, struct sw_error *err); /* two on the line with these 32 bits */
 sw_rc sw_planning_refuse_name(const struct sw_planning *p, struct sw_error *err);
 
 #endif

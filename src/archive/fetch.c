@@ -32,7 +32,7 @@ reserve_blocks(int fd, const struct sw_wal_name *name, uint32_t segment_size)
 
 static sw_rc
 write_verified(struct sw_repository *repo, const char *object, const char *file, int fd,
-	const char *tmp, struct sw_error *err)
+	const char *tmp, uint8_t ret_hash[SW_XXH3_LEN], struct sw_error *err)
 {
 	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
 	struct sw_stage_fd out;
@@ -47,15 +47,28 @@ write_verified(struct sw_repository *repo, const char *object, const char *file,
 	if (rc == SW_OK && reader.summary.system_identifier != repo->reg.system_identifier)
 		rc = sw_fail(err, SW_CORRUPT, "%s in %s is of another cluster", object,
 			sw_store_url(repo->store));
+	if (rc == SW_OK)
+		memcpy(ret_hash, reader.summary.xxh3, SW_XXH3_LEN);
 	return rc;
+}
+
+sw_rc
+sw_fetch_into(struct sw_repository *repo, const struct sw_wal_name *name, int fd, const char *path,
+	uint8_t ret_hash[SW_XXH3_LEN], struct sw_error *err)
+{
+	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+
+	reserve_blocks(fd, name, repo->reg.segment_size);
+	return write_verified(repo, sw_repository_wal_name(repo, name, object),
+		sw_wal_name_format(name, repo->reg.segment_size, file), fd, path, ret_hash, err);
 }
 
 sw_rc
 sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const char *path,
 	struct sw_error *err)
 {
-	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
 	SW_AUTO_FREE char *tmp = NULL;
+	uint8_t hash[SW_XXH3_LEN];
 	SW_AUTO_FD fd = -1;
 	sw_rc rc;
 
@@ -64,9 +77,7 @@ sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const 
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return sw_fail_errno(err, "creating %s", tmp);
-	reserve_blocks(fd, name, repo->reg.segment_size);
-	rc = write_verified(repo, sw_repository_wal_name(repo, name, object),
-		sw_wal_name_format(name, repo->reg.segment_size, file), fd, tmp, err);
+	rc = sw_fetch_into(repo, name, fd, tmp, hash, err);
 	if (rc == SW_OK && rename(tmp, path) != 0)
 		rc = sw_fail_errno(err, "renaming %s to %s", tmp, path);
 	if (rc != SW_OK)

@@ -6,6 +6,7 @@
 
 #include "archive/repository.h"
 #include "base/error.h"
+#include "stream/stage.h"
 
 struct sw_config;
 
@@ -26,5 +27,12 @@ sw_rc sw_fetch(const struct sw_config *config, const char *file, const char *pat
 /* Fetch from one repository; SW_NOT_FOUND says only that this object is not there. */
 sw_rc sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const char *path,
 	struct sw_error *err);
+
+/*
+ * The same into an open, empty file; path: its name, for messages.  What was written is verified when this returns SW_OK, and
+ * ret_hash is the XXH3-128 of it; else it is of no use.
+ */
+sw_rc sw_fetch_into(struct sw_repository *repo, const struct sw_wal_name *name, int fd, const char *path,
+	uint8_t ret_hash[SW_XXH3_LEN], struct sw_error *err);
 
 #endif

@@ -64,6 +64,10 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"missing. A server with standby.signal can stream the WAL from its primary instead: there an "
 			"outage is retried for standby-outage-wait and then answered with 1, and so is a damaged "
 			"file, loudly.",
+			"While a server recovers, the first call leaves a background process that fetches ahead "
+			"(fetch-ahead) into seawall.spool in pg_wal, at most fetch-spool-max; later calls are answered "
+			"from there, after verifying the file again. It logs to syslog, ends with the recovery and leaves "
+			"nothing behind. The directory may be removed at any time.",
 			"seawall-fetch --base hands over to seawall restore: the backup with the label BACKUP is "
 			"restored into DIR.",
 			NULL},

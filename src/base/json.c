@@ -182,37 +182,6 @@ sw_unbase64(const char *text, uint8_t *ret_bytes, size_t max)
 	return got < 0 || (size_t)got != len / 4 * 3 ? -1 : (ssize_t)((size_t)got - pad);
 }
 
-/* Bytes of the UTF-8 character at p (RFC 3629); 0 if there is none. */
-static size_t
-utf8_len(const uint8_t *p)
-{
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	/* longer than need be, surrogates, beyond U+10FFFF */
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		(p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-bool
-sw_json_text_ok(const char *text)
-{
-	const uint8_t *p = (const uint8_t *)text;
-
-	while (*p != '\0') {
-		size_t len = utf8_len(p);
-
-		if (len == 0)
-			return false;
-		p += len;
-	}
-	return true;
-}
-
 json_t *
 sw_json_text(const char *text)
 {
@@ -222,7 +191,7 @@ sw_json_text(const char *text)
 	if (clean == NULL)
 		return NULL;
 	for (char *p = clean; *p != '\0';) {
-		size_t len = utf8_len((uint8_t *)p);
+		size_t len = sw_utf8_len(p);
 
 		if (len == 0)
 			*p = '?';

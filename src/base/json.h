@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 /*
  * Parse one object whose "seawall" is `kind` and whose "version" is `version`.
@@ -40,8 +41,12 @@ char *sw_base64(const uint8_t *bytes, size_t len);
 /* bytes: max + 2 of them.  At most max are given; the length, or -1. */
 ssize_t sw_unbase64(const char *text, uint8_t *ret_bytes, size_t max);
 
-/* JSON holds UTF-8 only: whether `text` is, as RFC 3629 has it. */
-bool sw_json_text_ok(const char *text);
+/* JSON holds UTF-8 only: whether `text` is. */
+static inline bool
+sw_json_text_ok(const char *text)
+{
+	return sw_utf8_ok(text);
+}
 
 /* A string for what is only told, not used: bytes that are not UTF-8 become '?'.  NULL: out of memory. */
 json_t *sw_json_text(const char *text);

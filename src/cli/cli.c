@@ -10,8 +10,8 @@
 
 #include "base/file.h"
 #include "base/interrupt.h"
-#include "base/json.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 static const char *program_name = "seawall";
 
@@ -62,7 +62,7 @@ control_len(const char *text, bool utf8)
 void
 sw_cli_clean(char *text)
 {
-	bool utf8 = sw_json_text_ok(text);
+	bool utf8 = sw_utf8_ok(text);
 
 	for (char *p = text; *p != '\0'; p++)
 		for (size_t len = control_len(p, utf8); len > 0; len--)
@@ -72,7 +72,7 @@ sw_cli_clean(char *text)
 void
 sw_cli_print_clean(const char *text)
 {
-	bool utf8 = sw_json_text_ok(text);
+	bool utf8 = sw_utf8_ok(text);
 
 	for (const char *p = text; *p != '\0'; p++) {
 		size_t len = control_len(p, utf8);

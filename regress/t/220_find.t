@@ -52,6 +52,7 @@ sub prepare
 		. " CREATE TABLE $_ $rows;" . ' CREATE VIEW looks AS SELECT 1 AS one;', 'shop')
 		for 'items';
 	$pg->sql("CREATE TABLE $_ $rows", 'shop') for qw(wide clustered many several keep keep2 subdrop prepdrop oldname vacuumed truncdrop1 truncdrop2 moved);
+	$pg->sql("CREATE UNLOGGED TABLE $_ $rows", 'shop') for qw(fleeting settled);
 	$pg->sql("CREATE TABLE orders $rows", 'other');
 	$pg->sql("CREATE TABLE notes $rows", 'gone');
 	$pg->sql('CREATE TABLE marks (word text)');
@@ -259,9 +260,28 @@ sub server
 	check_transactions($x);
 	check_restores($x);
 	check_names();
+	check_unlogged();
 	check_unnamed();
 	check_epoch() if -x "$pg->{bin}/pg_resetwal";
 	$pg->stop;
+	return;
+}
+
+# No backup and no WAL has the rows of an unlogged table.
+sub check_unlogged
+{
+	$pg->sql('CREATE UNLOGGED TABLE dusty AS SELECT 1 AS i; ALTER TABLE settled SET LOGGED', 'shop');
+	$pg->sql('TRUNCATE dusty; TRUNCATE fleeting; DROP TABLE settled; DROP TABLE dusty; DROP TABLE fleeting', 'shop');
+	$pg->switch_and_wait;
+	my $unlogged = sub { join ' ', map { "$_->{kind} $_->{relation} " . ($_->{unlogged} ? 1 : 0) } @{ find(0, @_)->{found} } };
+	is($unlogged->('--dropped', 'settled', 'dusty', 'fleeting'), 'dropped settled 0 dropped dusty 1 dropped fleeting 1', 'dropped, and unlogged');
+	is($unlogged->('--truncated', 'dusty', 'fleeting'), 'truncated dusty 1 truncated fleeting 1', 'truncated, and unlogged');
+	for my $name (qw(dusty fleeting settled))
+	{
+		my $r = seawall('find', '--dropped', $name, { config => $config });
+		is(scalar(() = $r->{out} =~ /^    unlogged: its rows are in no backup$/mg), $name eq 'settled' ? 0 : 1, "$name: text says the same")
+			or diag SeawallTest::describe($r);
+	}
 	return;
 }
 

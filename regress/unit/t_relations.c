@@ -157,6 +157,7 @@ test_whole(void)
 		told.database.reason == NULL && strcmp(told.database.name, "shop") == 0, "databases");
 	tap_ok(told.schemas == 1 && told.schema.database == 5 && told.schema.oid == 2200 &&
 		strcmp(told.schema.name, "public") == 0, "a schema");
+	tap_ok(!told.relation.unlogged, "what does not say how its rows are kept has them logged");
 	tap_ok(told.relations == 2 && told.relation.database == 0 && told.relation.oid == 16384 &&
 		told.relation.schema == 2200 && told.relation.filenode == 16391 && told.relation.tablespace == 1663 &&
 		told.relation.kind == 'r' && told.relation.rows == -1 && told.relation.bytes == 0 &&
@@ -165,6 +166,17 @@ test_whole(void)
 	tap_is(sw_rc_name(read_relations(&told, &err)), "conflict", "a callback's result ends the reading");
 	tap_is(err.text, "the reader's own words", "... in its own words");
 	tap_is_int(told.relations, 1, "... at once");
+}
+
+static void
+test_unlogged(void)
+{
+	static const char text[] = HEADER SHOP SCHEMA("5") RELATION("5", FILE_OF, "\"r\",\"persistence\":\"u\"", "\"x\"", "0", "0");
+	struct sw_error err = SW_ERROR_INIT;
+	struct told told = {0};
+
+	put_text(text, strlen(text));
+	tap_ok(read_relations(&told, &err) == SW_OK && told.relation.unlogged, "an unlogged one");
 }
 
 static void
@@ -221,6 +233,7 @@ static const struct {
 	{"a kind of two letters", HEADER SHOP RELATION("5", FILE_OF, "\"rr\"", "\"x\"", "0", "0"), "corrupt"},
 	{"an empty kind", HEADER SHOP RELATION("5", FILE_OF, "\"\"", "\"x\"", "0", "0"), "corrupt"},
 	{"a kind that would move a cursor", HEADER SHOP RELATION("5", FILE_OF, "\"\\u001b\"", "\"x\"", "0", "0"), "corrupt"},
+	{"a persistence that is no text", HEADER SHOP RELATION("5", FILE_OF, "\"r\",\"persistence\":1", "\"x\"", "0", "0"), "corrupt"},
 	{"rows below -1", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "-2", "0"), "corrupt"},
 	{"rows that are no number", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "1.5", "0"), "corrupt"},
 	{"bytes below 0", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "0", "-1"), "corrupt"},
@@ -286,6 +299,7 @@ main(void)
 	if (sw_posix_open(dir, &repo.store, &err) != SW_OK)
 		return 2;
 	test_whole();
+	test_unlogged();
 	test_callbacks_may_be_missing();
 	test_hostile_text();
 	test_hostile_bytes();

@@ -495,6 +495,7 @@ test_names(void)
 
 	begin(1);
 	add_class_row(500, 16384, "orders", 'p');
+	add_class_row(500, 16388, "fleeting", 'u');
 	add_end(500, (struct end){0});
 	add_class_row(501, 16385, "scratch", 't');
 	add_end(501, (struct end){0});
@@ -506,8 +507,8 @@ test_names(void)
 	add_invalidation(16390, "shop", -2);
 	add_point("before the release");
 	d = digest_of(MB, 400);
-	tap_ok(d.act_count == 2 && d.acts[0].born_count == 1 && strcmp(d.acts[0].born[0].name, "orders") == 0 &&
-		d.acts[0].born[0].kind == 'r' && d.acts[0].born[0].database == 5 && d.acts[0].born[0].schema == 2200,
+	tap_ok(d.act_count == 2 && d.acts[0].born_count == 2 && strcmp(d.acts[0].born[0].name, "orders") == 0 &&
+		d.acts[0].born[0].kind == 'r' && d.acts[0].born[0].database == 5 && d.acts[0].born[0].schema == 2200 && !d.acts[0].born[0].unlogged && d.acts[0].born[1].unlogged,
 		"a relation's name, but no temporary one's, and none that was given up");
 	tap_ok(d.acts[1].dropped_oid_count == 0 && d.acts[1].dropped_count == 1, "a relation that lived for one transaction is no loss");
 	tap_ok(d.invalidated_count == 1 && d.invalidated[0].oid == 16390 && strcmp(d.invalidated[0].name, "shop") == 0,

@@ -196,7 +196,7 @@ file_bytes(const struct collection *c, uint32_t database, uint32_t tablespace, u
 	" CASE WHEN c.reltuples >= 1e15 THEN 1000000000000000" \
 	"  WHEN c.reltuples >= 0 THEN c.reltuples::bigint" \
 	"  ELSE coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), -1) END," \
-	" greatest(c.relpages, 0), c.relisshared, c.relkind, c.relname" \
+	" greatest(c.relpages, 0), c.relisshared, c.relkind, c.relname, c.relpersistence" \
 	" FROM pg_class c" \
 	" JOIN pg_database d ON d.datname = current_database()" \
 	" LEFT JOIN pg_index i ON i.indexrelid = c.oid AND c.relkind IN ('i', 'I')" \
@@ -223,10 +223,10 @@ relation_row(void *ctx, const char *const *values, struct sw_error *err)
 		bytes = 0;
 	else if (!file_bytes(c, database, (uint32_t)oids[4], (uint32_t)oids[3], &bytes))
 		bytes = (uint64_t)pages * c->params->header->block_size;
-	return write_line(c->out, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I}",
+	return write_line(c->out, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:I, s:I}",
 		"type", "relation", "database", (json_int_t)database, "oid", (json_int_t)oids[0],
 		"schema", (json_int_t)oids[1], "owner", (json_int_t)oids[2], "filenode", (json_int_t)oids[3],
-		"tablespace", (json_int_t)oids[4], "kind", values[8], "name", name_json(values[9]),
+		"tablespace", (json_int_t)oids[4], "kind", values[8], "persistence", values[10], "name", name_json(values[9]),
 		"rows", (json_int_t)rows, "bytes", (json_int_t)bytes), err);
 }
 
@@ -261,7 +261,7 @@ ask_database(struct collection *c, const struct database *d, struct sw_error *er
 		rc = sw_pg_query(pg, "SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_[0-9]+$'", 2,
 			schema_row, c, err);
 	if (rc == SW_OK)
-		rc = sw_pg_query(pg, RELATIONS_SQL, 10, relation_row, c, err);
+		rc = sw_pg_query(pg, RELATIONS_SQL, 11, relation_row, c, err);
 	sw_pg_close(pg);
 	return rc;
 }
@@ -493,9 +493,11 @@ static sw_rc
 parse_rest(const json_t *o, struct sw_relation *r, struct sw_error *err)
 {
 	const json_t *rows = json_object_get(o, "rows");
-	const char *kind = NULL;
+	const char *kind = NULL, *persistence = "p";
 	sw_rc rc = sw_json_string(o, "kind", &kind, err);
 
+	if (rc == SW_OK && json_object_get(o, "persistence") != NULL)
+		rc = sw_json_string(o, "persistence", &persistence, err);
 	if (rc == SW_OK)
 		rc = sw_json_u64(o, "bytes", INT64_MAX, &r->bytes, err);
 	if (rc != SW_OK)
@@ -505,6 +507,7 @@ parse_rest(const json_t *o, struct sw_relation *r, struct sw_error *err)
 	if (!json_is_integer(rows) || json_integer_value(rows) < -1)
 		return sw_fail(err, SW_CORRUPT, "\"rows\" is missing or no number from -1 on");
 	r->kind = kind[0];
+	r->unlogged = strcmp(persistence, "u") == 0;
 	r->rows = json_integer_value(rows);
 	return SW_OK;
 }

@@ -48,6 +48,7 @@ struct sw_relation {
 	uint32_t filenode;   /* now; mapped relations too; 0: it has no file */
 	uint32_t tablespace; /* never 0 where there is a file */
 	char kind;           /* pg_class.relkind */
+	bool unlogged;       /* older backups do not say */
 	char name[SW_RELATION_NAME_MAX];
 	int64_t rows;        /* the server's estimate; -1: not known */
 	uint64_t bytes;      /* of the main fork: its files' sizes, else what pg_class.relpages says */

@@ -262,6 +262,7 @@ tell(const struct work *w, struct sw_deed deed, struct sw_error *err)
 	deed.rows_before = -1;
 	if (r != NULL) {
 		deed.relkind = r->kind;
+		deed.unlogged = r->unlogged;
 		deed.relation_name = name_or_null(r->name);
 		deed.schema_name = sw_relmap_schema_name(map, deed.database, r->schema);
 		deed.rows_before = r->rows;
@@ -372,8 +373,13 @@ note_swaps(struct work *w, struct sw_error *err)
 {
 	for (size_t i = 0; i < w->swap_count; i++) {
 		const struct swap *s = &w->swaps[i];
+		const struct sw_relmap_relation *from = relation_of(w, s->database, s->from);
+		struct sw_relmap_relation *r = relation_of(w, s->database, s->oid);
 
-		mark(w, relation_of(w, s->database, s->oid), SWAPPED);
+		mark(w, r, SWAPPED);
+		/* ALTER TABLE … SET LOGGED */
+		if (r != NULL && from != NULL)
+			r->unlogged = from->unlogged;
 		if (s->file.filenode != 0 && sw_relmap_set_file(w->commit->map, s->oid, &s->file, err) != SW_OK)
 			return err->rc;
 		sw_relmap_forget_relation(w->commit->map, s->database, s->from);

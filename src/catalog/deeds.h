@@ -37,6 +37,7 @@ struct sw_deed {
 	uint32_t database, relation; /* OIDs; 0: not known, or not of that kind; TABLESPACE_DROPPED: relation is its OID */
 	uint32_t filenode; /* the one that went; 0: not known, or none */
 	char relkind;      /* 0: not known */
+	bool unlogged;     /* no backup and no WAL has its rows */
 	const char *database_name, *schema_name, *relation_name; /* NULL: not known */
 	int64_t rows_before;       /* the estimate at the last backup; -1: not known */
 	uint64_t bytes_before;

@@ -226,6 +226,7 @@ sw_relmap_born(struct sw_relmap *map, const struct sw_wal_born *born, const stru
 	r->rows = -1;
 	r->bytes = 0;
 	r->kind = born->kind;
+	r->unlogged = born->unlogged;
 	snprintf(r->name, sizeof(r->name), "%s", born->name);
 	if (known.tablespace == 0)
 		known.tablespace = database != NULL ? database->tablespace : 0;
@@ -365,6 +366,7 @@ learn_relation(void *ctx, const struct sw_relation *relation, struct sw_error *e
 		r->schema = relation->schema;
 		r->owner = relation->owner;
 		r->kind = relation->kind;
+		r->unlogged = relation->unlogged;
 		snprintf(r->name, sizeof(r->name), "%s", relation->name);
 	}
 	if (r->owner == 0)

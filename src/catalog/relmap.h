@@ -27,6 +27,7 @@ struct sw_relmap_relation {
 	sw_lsn marks_at;   /* the caller's: which COMMIT `marks` is of */
 	uint8_t marks;
 	char kind;         /* pg_class.relkind; 0: not known */
+	bool unlogged;     /* as far as is known */
 	char name[SW_RELMAP_NAME];
 };
 

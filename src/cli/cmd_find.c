@@ -433,6 +433,8 @@ print_deed(const struct sw_deed *d)
 	printf("\n");
 	if (relation && d->relation_name == NULL)
 		printf("    its name is not known: it was made after the last backup, and the WAL does not show it\n");
+	if (d->unlogged && (d->kind & (SW_DEED_DROPPED | SW_DEED_TRUNCATED | SW_DEED_DROPPED_OR_TRUNCATED)) != 0)
+		printf("    unlogged: its rows are in no backup\n");
 	if (d->cut)
 		printf("    the transaction did more than its WAL's summaries can tell\n");
 }
@@ -648,13 +650,13 @@ found_json(const struct finding *f, const struct sw_search_found *found)
 			"time", json_time(found->time_us), "lsn", json_lsn(found->lsn), "timeline", (json_int_t)found->timeline,
 			"name", sw_json_text(found->point.name), "repeated", found->point_repeated,
 			"reachable", found->way.reachable, "restore", json_restore(&found->way, line));
-	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:o, s:b, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:I, s:I, s:I, s:o, s:b, s:o}",
 		"kind", kind_word(d->kind), "time", json_time(d->time_us), "lsn", json_lsn(d->lsn), "xid", json_xid(d->xid),
 		"prepared", d->prepared, "incomplete", d->cut, "timeline", (json_int_t)d->timeline,
 		"database", json_name(d->database_name), "database_oid", (json_int_t)d->database,
 		"schema", json_name(d->schema_name), "relation", json_name(d->relation_name),
 		"relation_oid", (json_int_t)d->relation, "filenode", (json_int_t)d->filenode, "relkind", d->relkind != 0 ? sw_json_text(kind) : json_null(),
-		"rows_before", d->rows_before >= 0 ? json_integer(d->rows_before) : json_null(),
+		"unlogged", d->unlogged, "rows_before", d->rows_before >= 0 ? json_integer(d->rows_before) : json_null(),
 		"bytes_before", (json_int_t)d->bytes_before, "updates", (json_int_t)d->updates,
 		"deletes", (json_int_t)d->deletes, "target_lsn", json_lsn(d->target_lsn), "reachable", found->way.reachable,
 		"restore", json_restore(&found->way, line));

@@ -270,8 +270,8 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"bits may stand for several, all of which are told.",
 			"All repositories of a cluster hold the same; the first that answers is asked. Times are UTC.",
 			"The JSON document has cluster, system_identifier, url, found (kind, time, lsn, xid, prepared, incomplete, "
-			"timeline, database, database_oid, schema, relation, relation_oid, filenode, relkind, rows_before, bytes_before, updates, "
-			"deletes, target_lsn, reachable, restore; of restore points name and repeated), found_count, unnamed, places (of "
+			"timeline, database, database_oid, schema, relation, relation_oid, filenode, relkind, unlogged, rows_before, "
+			"bytes_before, updates, deletes, target_lsn, reachable, restore; of restore points name and repeated), found_count, unnamed, places (of "
 			"--around and --xid: way_to_timeline, before, after, reachable, problem, and restore or transaction, "
 			"subtransaction, restore_without, restore_with) and looked_at (wal, gaps).",
 			NULL},

@@ -770,6 +770,7 @@ note_born(struct gather *g, struct build *b, uint32_t database, const struct sw_
 	struct sw_wal_born born = {
 		.database = database, .oid = row->oid, .schema = row->schema, .filenode = row->filenode,
 		.tablespace = row->tablespace, .kind = database == 0 ? 'D' : row->kind,
+		.unlogged = database != 0 && row->persistence == 'u',
 	};
 
 	if (row->oid == 0)

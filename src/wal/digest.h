@@ -40,6 +40,7 @@ struct sw_wal_born {
 	uint32_t database; /* of pg_class's row; kind 'D': 0 */
 	uint32_t oid, schema, filenode, tablespace;
 	char kind;         /* pg_class.relkind, or 'D' */
+	bool unlogged;
 	char name[SW_WAL_NAME_LEN];
 };
 

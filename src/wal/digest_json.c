@@ -211,6 +211,8 @@ born(struct writer *w, const struct sw_wal_born *list, size_t count)
 
 		append(w, item, sw_json_text(kind));
 		append(w, item, sw_json_text(b->name));
+		if (b->unlogged)
+			append(w, item, json_true());
 		append(w, array, item);
 	}
 	return array;
@@ -740,15 +742,18 @@ static sw_rc
 read_born(const json_t *json, void *ret_item, struct sw_error *err)
 {
 	struct sw_wal_born *b = ret_item;
+	const json_t *unlogged = json_array_get(json, 7);
 	char kind[2];
 
 	if (!is_u32(json_array_get(json, 0), &b->database) || !is_u32(json_array_get(json, 1), &b->oid) ||
 		!is_u32(json_array_get(json, 2), &b->schema) || !is_u32(json_array_get(json, 3), &b->filenode) ||
 		!is_u32(json_array_get(json, 4), &b->tablespace) ||
 		!is_name(json_array_get(json, 5), kind, sizeof(kind)) ||
-		!is_name(json_array_get(json, 6), b->name, sizeof(b->name)))
+		!is_name(json_array_get(json, 6), b->name, sizeof(b->name)) ||
+		(unlogged != NULL && !json_is_boolean(unlogged)))
 		return fail_item(err);
 	b->kind = kind[0];
+	b->unlogged = json_is_true(unlogged);
 	return SW_OK;
 }
 

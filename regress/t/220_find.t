@@ -261,6 +261,7 @@ sub server
 	check_restores($x);
 	check_names();
 	check_unlogged();
+	check_repositories();
 	check_unnamed();
 	check_epoch() if -x "$pg->{bin}/pg_resetwal";
 	$pg->stop;
@@ -282,6 +283,19 @@ sub check_unlogged
 		is(scalar(() = $r->{out} =~ /^    unlogged: its rows are in no backup$/mg), $name eq 'settled' ? 0 : 1, "$name: text says the same")
 			or diag SeawallTest::describe($r);
 	}
+	return;
+}
+
+# A repository in which the cluster is not registered (yet) is passed over.
+sub check_repositories
+{
+	my $new = SeawallTest::Repo->of_kind('file', 'unregistered' . $pg->version);
+	my $two = write_config(path('two' . $pg->version . '.conf'), seawall => { workers => 2 }, cluster => { pgdata => $pg->pgdata }, repos => [$new, $repo]);
+	my $r = seawall('find', '--dropped', 'sales.orders', { config => $two });
+	is($r->{status}, 0, 'another repository is asked') or diag SeawallTest::describe($r);
+	like($r->{err}, qr/is not registered in .*; trying the next repository/, '... which is said');
+	$r = seawall('find', '--dropped', { config => write_config(path('new' . $pg->version . '.conf'), cluster => { pgdata => $pg->pgdata }, repos => [$new]) });
+	is($r->{status}, 2, 'where there is no other, that is an error') or diag SeawallTest::describe($r);
 	return;
 }
 

@@ -790,7 +790,7 @@ search_repository(struct finding *f, unsigned i, struct sw_error *err)
 	return rc;
 }
 
-/* All repositories of a cluster hold the same: the first that answers. */
+/* All repositories of a cluster hold the same: the first that answers, and has it. */
 static sw_rc
 search_any(struct finding *f, struct sw_error *err)
 {
@@ -803,8 +803,6 @@ search_any(struct finding *f, struct sw_error *err)
 		release_found(f);
 		if (first.rc == SW_OK)
 			first = *err;
-		if (err->rc == SW_CONFIG)
-			break;
 		if (i + 1 < count)
 			sw_log(SW_LOG_WARNING, "%s; trying the next repository", err->text);
 	}

@@ -262,6 +262,7 @@ sub server
 	check_names();
 	check_unlogged();
 	check_repositories();
+	check_times();
 	check_unnamed();
 	check_epoch() if -x "$pg->{bin}/pg_resetwal";
 	$pg->stop;
@@ -296,6 +297,24 @@ sub check_repositories
 	like($r->{err}, qr/is not registered in .*; trying the next repository/, '... which is said');
 	$r = seawall('find', '--dropped', { config => write_config(path('new' . $pg->version . '.conf'), cluster => { pgdata => $pg->pgdata }, repos => [$new]) });
 	is($r->{status}, 2, 'where there is no other, that is an error') or diag SeawallTest::describe($r);
+	return;
+}
+
+# Both verbs read a stretch of time alike.
+sub check_times
+{
+	my ($noon, $one) = ('2026-11-20T12:00Z', '2026-11-20T13:00Z');
+	for my $case (["--between=$noon", qr/not two times with a slash/], ["--between=$noon/now", qr/--between "now" is not a date and time/],
+		["--since=$noon", "--between=$noon/$one", qr/--between and --since say the same/], ["--until=tomorrow", qr/--until "tomorrow" is not/],
+		["--since=$one", "--until=$noon", qr/until is before/], ["--between=$one/$noon", qr/until is before/])
+	{
+		my ($want, @arg) = (pop @$case, @$case);
+		for my $verb (qw(find targets))
+		{
+			my $r = seawall($verb, @arg, { config => $config });
+			ok($r->{status} == 2 && $r->{err} =~ $want, "$verb @arg is refused") or diag SeawallTest::describe($r);
+		}
+	}
 	return;
 }
 

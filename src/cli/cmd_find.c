@@ -15,6 +15,7 @@
 #include "catalog/search.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/range.h"
 #include "config/settings.h"
 
 #define SYSTEMS_MAX 64
@@ -50,55 +51,14 @@ release_found(struct finding *f)
 /* --- what is asked for --------------------------------------------------------------- */
 
 static sw_rc
-parse_time(const char *option, const char *text, int64_t *ret_us, struct sw_error *err)
-{
-	if (sw_goal_parse_time(text, ret_us, err) == SW_OK)
-		return SW_OK;
-	sw_fail(err, SW_CONFIG, "--%s \"%s\" is not a date and time with a time zone", option, text);
-	return sw_hint(err, "write it like '2026-11-20 14:32:00+01' or '2026-11-20T13:32:00Z'");
-}
-
-static sw_rc
-parse_between(const char *text, struct sw_search_params *p, struct sw_error *err)
-{
-	const char *slash = strchr(text, '/');
-	SW_AUTO_FREE char *from = slash == NULL ? NULL : strndup(text, (size_t)(slash - text));
-	sw_rc rc;
-
-	if (slash == NULL) {
-		sw_fail(err, SW_CONFIG, "--between \"%s\" is not two times with a slash between them", text);
-		return sw_hint(err, "write it like '2026-11-20T13:00Z/2026-11-20T14:00Z', or use --since and --until");
-	}
-	if (from == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = parse_time("between", from, &p->since_us, err);
-	return rc == SW_OK ? parse_time("between", slash + 1, &p->until_us, err) : rc;
-}
-
-static sw_rc
 read_times(struct finding *f, struct sw_error *err)
 {
 	struct sw_search_params *p = &f->params;
-	const char *since = sw_config_string(f->config, SW_OPT_SINCE), *until = sw_config_string(f->config, SW_OPT_UNTIL),
-		*between = sw_config_string(f->config, SW_OPT_BETWEEN), *around = sw_config_string(f->config, SW_OPT_AROUND);
-	sw_rc rc = SW_OK;
+	const char *around = sw_config_string(f->config, SW_OPT_AROUND);
+	sw_rc rc = sw_range_read(f->config, &p->since_us, &p->until_us, err);
 
-	if (between != NULL && (since != NULL || until != NULL)) {
-		sw_fail(err, SW_CONFIG, "--between and --%s say the same", since != NULL ? "since" : "until");
-		return sw_hint(err, "give one of them");
-	}
-	if (between != NULL)
-		rc = parse_between(between, p, err);
-	if (rc == SW_OK && since != NULL)
-		rc = parse_time("since", since, &p->since_us, err);
-	if (rc == SW_OK && until != NULL)
-		rc = parse_time("until", until, &p->until_us, err);
-	if (rc == SW_OK && p->until_us != 0 && p->until_us < p->since_us)
-		rc = sw_fail(err, SW_CONFIG, "the time to look until is before the one to look from");
-	if (rc == SW_OK && around != NULL)
-		rc = parse_time("around", around, &p->around_us, err);
 	p->around = around != NULL;
-	return rc;
+	return rc == SW_OK && around != NULL ? sw_range_parse_time("around", around, &p->around_us, err) : rc;
 }
 
 static bool

@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/draw.h"
 #include "cli/progress.h"
+#include "cli/range.h"
 #include "pg/connection.h"
 
 #define SYSTEMS_MAX 64
@@ -59,56 +60,14 @@ struct system {
 /* --- options ----------------------------------------------------------------------- */
 
 static sw_rc
-parse_time(const char *option, const char *text, int64_t *ret_us, struct sw_error *err)
-{
-	if (sw_goal_parse_time(text, ret_us, err) == SW_OK)
-		return SW_OK;
-	sw_fail(err, SW_CONFIG, "--%s \"%s\" is not a date and time with a time zone", option, text);
-	return sw_hint(err, "write it like '2026-11-20 14:32:00+01' or '2026-11-20T13:32:00Z'");
-}
-
-static sw_rc
-parse_between(const char *text, struct targets *t, struct sw_error *err)
-{
-	const char *slash = strchr(text, '/');
-	SW_AUTO_FREE char *from = slash == NULL ? NULL : strndup(text, (size_t)(slash - text));
-	sw_rc rc;
-
-	if (slash == NULL) {
-		sw_fail(err, SW_CONFIG, "--between \"%s\" is not two times with a slash between them", text);
-		return sw_hint(err, "write it like '2026-11-20T13:00Z/2026-11-20T14:00Z', or use --since and --until");
-	}
-	if (from == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = parse_time("between", from, &t->since_us, err);
-	return rc == SW_OK ? parse_time("between", slash + 1, &t->until_us, err) : rc;
-}
-
-static sw_rc
 read_options(struct targets *t, struct sw_error *err)
 {
-	const char *since = sw_config_string(t->config, SW_OPT_SINCE), *until = sw_config_string(t->config, SW_OPT_UNTIL),
-		*between = sw_config_string(t->config, SW_OPT_BETWEEN);
-	sw_rc rc = SW_OK;
-
 	t->since_us = INT64_MIN;
 	t->until_us = INT64_MAX;
-	if (between != NULL && (since != NULL || until != NULL)) {
-		sw_fail(err, SW_CONFIG, "--between and --%s say the same", since != NULL ? "since" : "until");
-		return sw_hint(err, "give one of them");
-	}
-	if (between != NULL)
-		rc = parse_between(between, t, err);
-	if (rc == SW_OK && since != NULL)
-		rc = parse_time("since", since, &t->since_us, err);
-	if (rc == SW_OK && until != NULL)
-		rc = parse_time("until", until, &t->until_us, err);
-	if (rc == SW_OK && t->until_us < t->since_us)
-		rc = sw_fail(err, SW_CONFIG, "the time to look until is before the one to look from");
 	/* a program wants all of it, unless it says how much */
 	if (!sw_config_bool(t->config, SW_OPT_JSON) || sw_config_is_set(t->config, SW_OPT_LIMIT))
 		t->limit = (size_t)sw_config_int(t->config, SW_OPT_LIMIT);
-	return rc;
+	return sw_range_read(t->config, &t->since_us, &t->until_us, err);
 }
 
 /* What is not known is shown. */

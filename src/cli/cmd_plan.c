@@ -148,8 +148,8 @@ estimate_json(const struct sw_plans *c)
 		(json_int_t)c->estimate.restores, "same_host", c->estimate.same_host, "bytes_per_second", c->estimate.bytes_per_s);
 }
 
-static void
-print_json(const struct sw_plans *c, const struct sw_plan_settings *settings)
+static sw_rc
+print_json(const struct sw_plans *c, const struct sw_plan_settings *settings, struct sw_error *err)
 {
 	const struct sw_plan *plan = &c->plan;
 	char goal[SW_GOAL_TEXT_LEN], id[24];
@@ -165,12 +165,12 @@ print_json(const struct sw_plans *c, const struct sw_plan_settings *settings)
 		"bytes", "backup", (json_int_t)plan->backup.size, "wal_stored", (json_int_t)plan->wal_stored,
 		"total", (json_int_t)(plan->backup.size + plan->wal_stored), "estimate", estimate_json(c),
 		"remarks", sw_plans_remarks_json(plan));
-	if (plan->idle != SW_PLAN_NOT_IDLE)
-		json_object_set_new(object, "idle", json_string(idle_names[plan->idle]));
-	else
-		json_object_set_new(object, "idle", json_null());
+	if (object == NULL || json_object_set_new(object, "idle", plan->idle == SW_PLAN_NOT_IDLE ? json_null() :
+			json_string(idle_names[plan->idle])) != 0)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	printf("\n");
+	return SW_OK;
 }
 
 static void
@@ -180,6 +180,8 @@ print_no(const struct sw_plans *c, const struct sw_error *err)
 	SW_AUTO_JSON *object = json_pack("{s:b, s:o, s:o, s:o}", "reachable", 0, "target",
 		sw_json_text(sw_goal_text(&c->request.goal, goal)), "reason", sw_json_text(err->text), "hint", sw_json_text(err->hint));
 
+	if (object == NULL)
+		return;
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	printf("\n");
 }
@@ -223,8 +225,7 @@ sw_cmd_plan(const struct sw_config *config, int *ret_status, struct sw_error *er
 	sw_plans_warn(&c);
 	sw_plan_settings(&c.plan, &c.request, "seawall-fetch %f %p", &settings);
 	if (sw_config_bool(config, SW_OPT_JSON))
-		print_json(&c, &settings);
-	else
-		print_text(&c, &settings);
+		return print_json(&c, &settings, err);
+	print_text(&c, &settings);
 	return SW_OK;
 }

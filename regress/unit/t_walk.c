@@ -189,7 +189,9 @@ test_damage(void)
 	sw_buf_release(&bytes);
 	tap_is_int(walk(&(struct sw_walk_span){1, 2, 5}, 1, &seen, &result, &err), SW_CORRUPT, "a damaged object");
 	tap_ok(strstr(err.text, "000000010000000000000003.zst") != NULL, "... is named: %s", err.text);
-	tap_ok(seen.commits >= 1 && result.valid_to >= 3 * MB, "... behind what is right");
+	/* how much of the damaged one comes before its damage is seen is chance; a record may lie across its border */
+	tap_ok(seen.commits >= 1 && result.valid_to > 2 * MB + MB / 2, "... behind what is right: %d, %llx", (int)seen.commits,
+		(unsigned long long)result.valid_to);
 }
 
 int

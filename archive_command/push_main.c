@@ -3,8 +3,33 @@
  *
  * Same arguments, same exit status: 0 says that the file is durable in the repository, 1 makes PostgreSQL try again.
  */
+#include <unistd.h>
+
 #include "archive/ahead.h"
 #include "cli/cli.h"
+
+/* Its successor's calls would meet what an orphan begins. */
+static bool
+archiver_lives(void *ctx)
+{
+	const pid_t *archiver = ctx;
+
+	return getppid() == *archiver;
+}
+
+static sw_rc
+push(const struct sw_config *config, struct sw_error *err)
+{
+	pid_t archiver = getppid();
+	const struct sw_ahead_hooks hooks = {.may_begin = archiver_lives, .ctx = &archiver};
+	struct sw_ahead *ahead = NULL;
+	sw_rc rc = sw_ahead_new(config, &hooks, &ahead, err);
+
+	if (rc == SW_OK)
+		rc = sw_ahead_push(ahead, sw_config_arg(config, 0), err);
+	sw_ahead_free(ahead);
+	return rc;
+}
 
 static sw_rc
 run(int argc, char **argv, struct sw_error *err)
@@ -18,7 +43,7 @@ run(int argc, char **argv, struct sw_error *err)
 	sw_cli_set_log_level(config);
 	if (!sw_cli_informed(config, SW_CMD_PUSH)) {
 		if (sw_config_arg_count(config) == 1) {
-			rc = sw_ahead_push(config, sw_config_arg(config, 0), err);
+			rc = push(config, err);
 		} else {
 			rc = sw_fail(err, SW_CONFIG, "exactly one file is to be archived, and %zu were named",
 				sw_config_arg_count(config));

@@ -18,11 +18,27 @@
 #include "config/config.h"
 
 #define LOCK_POLL_MS 20
+#define REOPEN_MS 60000 /* so old a registration is read again: somebody may have removed the repository */
 #define READY ".ready"
 
-struct batch {
+/* What calls have in common. */
+struct sw_ahead {
 	const struct sw_config *config;
+	struct sw_ahead_hooks hooks;
 	struct sw_push push;
+	bool connected; /* push has stores */
+	bool opened;    /* its registrations were read */
+	int64_t opened_ms;
+	uint8_t registrations[SW_LEDGER_HASH_LEN];
+	struct sw_push_lane *lanes; /* push-workers of them */
+	unsigned lane_max;
+};
+
+/* One call. */
+struct batch {
+	struct sw_ahead *ahead;
+	const struct sw_config *config;
+	const struct sw_push *push; /* of ahead */
 	struct sw_push_file first; /* the file that was asked for */
 	struct sw_ledger ledger;
 	char *dir, *status_dir;    /* of the file */
@@ -31,8 +47,7 @@ struct batch {
 	char (*names)[SW_WAL_NAME_MAX]; /* that follow, in order */
 	unsigned count, max, lanes;
 	int64_t start_ms, ahead_ms;
-	pid_t parent;
-	uint8_t registrations[SW_LEDGER_HASH_LEN];
+	bool given_up; /* what is under way was told to end */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -48,7 +63,6 @@ static void
 batch_release(struct batch *b)
 {
 	sw_push_file_release(&b->first);
-	sw_push_release(&b->push);
 	sw_ledger_release(&b->ledger);
 	if (b->lock >= 0)
 		close(b->lock);
@@ -89,8 +103,8 @@ look_at(struct batch *b, const char *file)
 	if (len <= suffix || len - suffix >= sizeof(text) || strcmp(file + len - suffix, READY) != 0)
 		return true;
 	snprintf(text, sizeof(text), "%.*s", (int)(len - suffix), file);
-	if (!sw_wal_name_parse(text, b->push.control.segment_size, &name) ||
-		strcmp(sw_wal_name_format(&name, b->push.control.segment_size, canonical), text) != 0)
+	if (!sw_wal_name_parse(text, b->push->control.segment_size, &name) ||
+		strcmp(sw_wal_name_format(&name, b->push->control.segment_size, canonical), text) != 0)
 		return true;
 	if (name.kind == SW_WAL_HISTORY)
 		return false;
@@ -176,8 +190,10 @@ finish_first(struct batch *b, sw_rc rc, const struct sw_error *err)
 static bool
 may_begin(const struct batch *b)
 {
+	const struct sw_ahead_hooks *hooks = &b->ahead->hooks;
+
 	return !b->stopped && b->next < b->count && b->state != FIRST_FAILED && sw_interrupt_signal() == 0 &&
-		sw_clock_monotonic_ms() < b->start_ms + b->ahead_ms && getppid() == b->parent;
+		sw_clock_monotonic_ms() < b->start_ms + b->ahead_ms && (hooks->may_begin == NULL || hooks->may_begin(hooks->ctx));
 }
 
 static const char *
@@ -210,23 +226,51 @@ stop_ahead(struct batch *b, const char *name, const struct sw_error *err)
 /* --- workers ----------------------------------------------------------------------------- */
 
 static void
-open_all(struct batch *b, const struct sw_pool *pool)
+forget_lanes(struct sw_ahead *ahead)
 {
-	bool all = true;
+	for (unsigned i = 0; i < ahead->lane_max; i++)
+		sw_push_lane_release(&ahead->lanes[i]);
+}
 
-	for (unsigned i = 0; i < b->push.repo_count && !sw_pool_stopping(pool); i++) {
-		sw_push_open(&b->push, i);
-		all = all && b->push.unopened[i].rc == SW_OK;
-	}
-	if (sw_pool_stopping(pool))
-		return;
-	sw_push_registrations(&b->push, b->registrations);
-	if (all && b->lock >= 0)
-		sw_ledger_clean(&b->ledger, b->status_dir, b->registrations);
+static void
+take_registrations(struct sw_ahead *ahead, bool all)
+{
+	uint8_t hash[SW_LEDGER_HASH_LEN];
+
+	sw_push_registrations(&ahead->push, hash);
+	if (!all || memcmp(hash, ahead->registrations, sizeof(hash)) != 0)
+		forget_lanes(ahead);
+	memcpy(ahead->registrations, hash, sizeof(hash));
+	ahead->opened = all;
+	ahead->opened_ms = sw_clock_monotonic_ms();
+}
+
+/* Before anything is put, because the broom does not know what is being noted. */
+static void
+finish_opening(struct batch *b)
+{
+	if (b->ahead->opened && b->lock >= 0)
+		sw_ledger_clean(&b->ledger, b->status_dir, b->ahead->registrations);
 	pthread_mutex_lock(&b->mutex);
 	b->opened = true;
 	pthread_cond_broadcast(&b->changed);
 	pthread_mutex_unlock(&b->mutex);
+}
+
+static void
+open_all(struct batch *b, const struct sw_pool *pool)
+{
+	struct sw_push *push = &b->ahead->push;
+	bool all = true;
+
+	for (unsigned i = 0; i < push->repo_count && !sw_pool_stopping(pool); i++) {
+		sw_push_open(push, i);
+		all = all && push->unopened[i].rc == SW_OK;
+	}
+	if (sw_pool_stopping(pool))
+		return;
+	take_registrations(b->ahead, all);
+	finish_opening(b);
 }
 
 static void
@@ -247,7 +291,7 @@ push_first(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lan
 	if (rc == SW_OK && !wait_opened(b, pool))
 		rc = sw_interrupt_signal() != 0 ? sw_interrupt_check(err) : sw_fail(err, SW_SYSTEM, "stopped");
 	if (rc == SW_OK)
-		rc = sw_push_lane_init(lane, &b->push, false, err);
+		rc = sw_push_lane_init(lane, b->push, false, err);
 	if (rc == SW_OK)
 		rc = sw_push_file_put(&b->first, lane, err);
 	return finish_first(b, rc, err);
@@ -262,10 +306,10 @@ put_following(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *
 	if (!wait_opened(b, pool) || !wait_first(b, pool))
 		return SW_OK;
 	if (!lane->ready)
-		rc = sw_push_lane_init(lane, &b->push, true, err);
+		rc = sw_push_lane_init(lane, b->push, true, err);
 	if (rc == SW_OK)
 		rc = sw_push_file_put(file, lane, err);
-	return rc == SW_OK ? sw_ledger_note(&b->ledger, file->summary.name, &file->identity, b->registrations, err) : rc;
+	return rc == SW_OK ? sw_ledger_note(&b->ledger, file->summary.name, &file->identity, b->ahead->registrations, err) : rc;
 }
 
 static sw_rc
@@ -280,7 +324,7 @@ push_following(struct batch *b, const struct sw_pool *pool, struct sw_push_lane 
 	if (asprintf(&path, "%s/%s", b->dir, name) < 0 || asprintf(&ready, "%s/%s%s", b->status_dir, name, READY) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	prepare_file(b, &file, ready);
-	rc = sw_push_file_open(&file, &b->push, path, err);
+	rc = sw_push_file_open(&file, b->push, path, err);
 	if (rc != SW_OK || sw_ledger_has(&b->ledger, name, &file.identity))
 		return rc;
 	rc = sw_push_file_read(&file, err);
@@ -290,22 +334,36 @@ push_following(struct batch *b, const struct sw_pool *pool, struct sw_push_lane 
 static sw_rc
 work(struct sw_pool *pool, unsigned worker, void *ctx, struct sw_error *err)
 {
-	__attribute__((cleanup(sw_push_lane_release))) struct sw_push_lane lane = {0};
 	struct batch *b = ctx;
+	struct sw_push_lane *lane;
 	const char *name;
 	sw_rc rc = SW_OK;
 
-	if (worker == b->lanes)
+	if (worker == b->lanes) {
 		open_all(b, pool);
-	else if (worker == 0)
-		rc = push_first(b, pool, &lane, err);
-	while (rc == SW_OK && worker < b->lanes && (name = next_name(b)) != NULL) {
+		return SW_OK;
+	}
+	lane = &b->ahead->lanes[worker];
+	if (worker == 0)
+		rc = push_first(b, pool, lane, err);
+	while (rc == SW_OK && (name = next_name(b)) != NULL) {
 		struct sw_error failed = SW_ERROR_INIT;
 
-		if (push_following(b, pool, &lane, name, &failed) != SW_OK)
+		if (push_following(b, pool, lane, name, &failed) != SW_OK)
 			stop_ahead(b, name, &failed);
 	}
 	return rc;
+}
+
+static bool
+is_late(struct batch *b)
+{
+	bool late;
+
+	pthread_mutex_lock(&b->mutex);
+	late = b->state != FIRST_WAITS && sw_clock_monotonic_ms() > b->start_ms + 2 * b->ahead_ms;
+	pthread_mutex_unlock(&b->mutex);
+	return late;
 }
 
 /* In the calling thread. */
@@ -313,17 +371,19 @@ static void
 watch(void *ctx)
 {
 	struct batch *b = ctx;
+	const struct sw_ahead_hooks *hooks = &b->ahead->hooks;
+	bool stop = hooks->poll != NULL && hooks->poll(hooks->ctx);
 
-	pthread_mutex_lock(&b->mutex);
-	if (b->state != FIRST_WAITS && sw_clock_monotonic_ms() > b->start_ms + 2 * b->ahead_ms)
-		sw_interrupt_request();
-	pthread_mutex_unlock(&b->mutex);
+	if (!stop && !is_late(b))
+		return;
+	b->given_up = true;
+	sw_interrupt_request();
 }
 
 /* --- the call -------------------------------------------------------------------------------- */
 
 static bool
-noted_meanwhile(struct batch *b)
+is_noted(struct batch *b)
 {
 	if (!sw_ledger_has(&b->ledger, b->first.summary.name, &b->first.identity))
 		return false;
@@ -342,15 +402,16 @@ take_lock(struct batch *b)
 	sw_rc rc;
 
 	while ((rc = sw_ledger_lock(&b->ledger, &b->lock, &err)) == SW_TRANSIENT) {
-		if (noted_meanwhile(b))
+		if (is_noted(b))
 			return true;
+		watch(b);
 		if (sw_clock_monotonic_ms() >= b->start_ms + b->ahead_ms || !sw_clock_sleep_ms(LOCK_POLL_MS))
 			break;
 	}
 	if (rc != SW_OK)
 		sw_log(rc == SW_TRANSIENT ? SW_LOG_INFO : SW_LOG_WARNING, "nothing is archived ahead: %s%s%s", err.text,
 			err.hint[0] != '\0' ? "; " : "", err.hint);
-	return rc == SW_OK && noted_meanwhile(b);
+	return rc == SW_OK && is_noted(b);
 }
 
 static sw_rc
@@ -369,14 +430,23 @@ find_places(struct batch *b, const char *path, struct sw_error *err)
 	return SW_OK;
 }
 
+static bool
+must_open(const struct sw_ahead *ahead)
+{
+	return !ahead->opened || sw_clock_monotonic_ms() >= ahead->opened_ms + REOPEN_MS;
+}
+
 static sw_rc
 run_batch(struct batch *b, struct sw_error *err)
 {
-	unsigned workers = (unsigned)sw_config_int(b->config, SW_OPT_PUSH_WORKERS);
+	unsigned workers = b->ahead->lane_max;
+	bool open = must_open(b->ahead);
 	sw_rc rc;
 
 	b->lanes = b->count + 1 < workers ? b->count + 1 : workers;
-	rc = sw_pool_run(b->lanes + 1, work, watch, b, err);
+	if (!open)
+		finish_opening(b);
+	rc = sw_pool_run(b->lanes + (open ? 1 : 0), work, watch, b, err);
 	if (b->state == FIRST_STORED)
 		return SW_OK; /* whatever became of the others */
 	if (b->state == FIRST_FAILED)
@@ -384,42 +454,104 @@ run_batch(struct batch *b, struct sw_error *err)
 	return b->state == FIRST_FAILED ? err->rc : rc;
 }
 
+/* Make the stores, or only read pg_control again. */
+static sw_rc
+connect_stores(struct sw_ahead *ahead, struct sw_error *err)
+{
+	sw_rc rc;
+
+	if (ahead->connected)
+		return sw_push_refresh(&ahead->push, err);
+	rc = sw_push_init(&ahead->push, ahead->config, err);
+	ahead->connected = true;
+	return rc;
+}
+
+static void
+disconnect_stores(struct sw_ahead *ahead)
+{
+	forget_lanes(ahead);
+	if (ahead->connected)
+		sw_push_release(&ahead->push);
+	ahead->connected = ahead->opened = false;
+}
+
 static sw_rc
 push_all(struct batch *b, const char *path, struct sw_error *err)
 {
 	struct sw_error unlisted = SW_ERROR_INIT;
-	sw_rc rc = sw_push_init(&b->push, b->config, err);
+	sw_rc rc = connect_stores(b->ahead, err);
 
 	if (rc == SW_OK)
-		rc = sw_push_file_open(&b->first, &b->push, path, err);
+		rc = sw_push_file_open(&b->first, b->push, path, err);
 	if (rc == SW_OK)
 		rc = find_places(b, path, err);
 	if (rc == SW_OK)
-		rc = sw_ledger_init(&b->ledger, b->config, path, b->push.control.system_identifier, err);
-	if (rc != SW_OK)
+		rc = sw_ledger_init(&b->ledger, b->config, path, b->push->control.system_identifier, err);
+	if (rc != SW_OK || is_noted(b))
 		return rc;
 	if (b->first_ready != NULL && b->max > 0 && b->first.name.kind != SW_WAL_HISTORY && take_lock(b))
 		return SW_OK;
 	if (b->lock >= 0 && list_following(b, &unlisted) != SW_OK)
 		sw_log(SW_LOG_WARNING, "nothing is archived ahead: %s", unlisted.text);
-	return run_batch(b, err);
+	rc = run_batch(b, err);
+	if (b->count == 0)
+		forget_lanes(b->ahead); /* the next call may be far away */
+	return rc;
+}
+
+/* --- the calls ------------------------------------------------------------------------------- */
+
+sw_rc
+sw_ahead_new(const struct sw_config *config, const struct sw_ahead_hooks *hooks, struct sw_ahead **ret_ahead,
+	struct sw_error *err)
+{
+	struct sw_ahead *ahead = calloc(1, sizeof(*ahead));
+
+	if (ahead == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	ahead->config = config;
+	ahead->hooks = *hooks;
+	ahead->lane_max = (unsigned)sw_config_int(config, SW_OPT_PUSH_WORKERS);
+	ahead->lanes = calloc(ahead->lane_max, sizeof(ahead->lanes[0]));
+	if (ahead->lanes == NULL) {
+		free(ahead);
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	}
+	*ret_ahead = ahead;
+	return SW_OK;
+}
+
+void
+sw_ahead_free(struct sw_ahead *ahead)
+{
+	if (ahead == NULL)
+		return;
+	disconnect_stores(ahead);
+	free(ahead->lanes);
+	free(ahead);
 }
 
 sw_rc
-sw_ahead_push(const struct sw_config *config, const char *path, struct sw_error *err)
+sw_ahead_push(struct sw_ahead *ahead, const char *path, struct sw_error *err)
 {
 	__attribute__((cleanup(batch_release))) struct batch b = {
-		.config = config,
+		.ahead = ahead,
+		.config = ahead->config,
+		.push = &ahead->push,
 		.first = SW_PUSH_FILE_INIT,
 		.lock = -1,
-		.max = (unsigned)sw_config_int(config, SW_OPT_PUSH_AHEAD),
+		.max = (unsigned)sw_config_int(ahead->config, SW_OPT_PUSH_AHEAD),
 		.start_ms = sw_clock_monotonic_ms(),
-		.ahead_ms = sw_config_ms(config, SW_OPT_PUSH_AHEAD_TIME),
-		.parent = getppid(),
+		.ahead_ms = sw_config_ms(ahead->config, SW_OPT_PUSH_AHEAD_TIME),
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
 	};
 	sw_rc rc = push_all(&b, path, err);
 
+	if (rc != SW_OK || b.stopped || b.given_up)
+		disconnect_stores(ahead); /* credentials and all may be others next time */
+	if (b.given_up)
+		sw_interrupt_take();
 	return rc == SW_OK ? rc : sw_wrap(err, "archiving %s", path);
 }

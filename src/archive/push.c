@@ -286,6 +286,14 @@ make_stores(struct sw_push *push, struct sw_error *err)
 }
 
 sw_rc
+sw_push_refresh(struct sw_push *push, struct sw_error *err)
+{
+	if (sw_control_read(push->pgdata, &push->control, NULL, err) != SW_OK)
+		return sw_hint(err, "run it in PostgreSQL's data directory, or set pgdata");
+	return SW_OK;
+}
+
+sw_rc
 sw_push_init(struct sw_push *ret_push, const struct sw_config *config, struct sw_error *err)
 {
 	const char *pgdata = sw_config_string(config, SW_OPT_PGDATA);
@@ -294,10 +302,8 @@ sw_push_init(struct sw_push *ret_push, const struct sw_config *config, struct sw
 	memset(ret_push, 0, sizeof(*ret_push));
 	ret_push->config = config;
 	ret_push->pgdata = pgdata != NULL ? pgdata : ".";
-	rc = sw_control_read(ret_push->pgdata, &ret_push->control, NULL, err);
-	if (rc != SW_OK)
-		return sw_hint(err, "run it in PostgreSQL's data directory, or set pgdata");
-	return make_stores(ret_push, err);
+	rc = sw_push_refresh(ret_push, err);
+	return rc == SW_OK ? make_stores(ret_push, err) : rc;
 }
 
 void

@@ -38,6 +38,9 @@ struct sw_push {
 sw_rc sw_push_init(struct sw_push *ret_push, const struct sw_config *config, struct sw_error *err);
 void sw_push_release(struct sw_push *push);
 
+/* Read pg_control again, between files.  SW_OK, SW_SYSTEM, SW_CORRUPT. */
+sw_rc sw_push_refresh(struct sw_push *push, struct sw_error *err);
+
 /* Read one registration.  If that fails, it is a failure as soon as something is to be put there. */
 void sw_push_open(struct sw_push *push, unsigned repo);
 

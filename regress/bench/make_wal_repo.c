@@ -370,6 +370,7 @@ open_repository(struct maker *m, const struct sw_config *config, struct sw_store
 		.major = 15,
 		.segment_size = SEGMENT,
 		.block_size = 8192,
+		.wal_block_size = 8192,
 		.traits = {.put_if_absent = true},
 	};
 	sw_rc rc = sw_repository_open(store, sw_config_cluster(config), SYSTEM, &m->repo, err);

@@ -103,7 +103,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t *object;
 
 	sw_repository_assume(NULL, "main", UINT64_C(7700000000000000001), 16 << 20, &repo);
-	repo.reg.block_size = 8192;
+	repo.reg.block_size = repo.reg.wal_block_size = 8192;
 	read_both_ways(data, size);
 	room = ZSTD_compressBound(head) + ZSTD_compressBound(lines_len);
 	object = malloc(room);

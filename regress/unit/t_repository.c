@@ -38,6 +38,7 @@ registration(uint64_t system_identifier)
 		.major = 15,
 		.segment_size = 16 * 1024 * 1024,
 		.block_size = 8192,
+		.wal_block_size = 16384,
 		.traits = {.put_if_absent = true, .versioned = true},
 	};
 }

@@ -747,7 +747,7 @@ int
 main(void)
 {
 	struct sw_registration reg = {.system_identifier = SYSTEM, .major = 15, .segment_size = 16 << 20,
-		.block_size = BLOCK, .traits = {.put_if_absent = true}};
+		.block_size = BLOCK, .wal_block_size = 8192, .traits = {.put_if_absent = true}};
 	struct sw_error err = SW_ERROR_INIT;
 	uint32_t seed = 1;
 	sw_rc rc;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "archive/index.h"
 #include "wal_repo.h"
 
 #define MB WAL_REPO_MB
@@ -194,6 +195,96 @@ test_damage(void)
 		(unsigned long long)result.valid_to);
 }
 
+/* --- sizes ---------------------------------------------------------------------------- */
+
+struct borders {
+	uint32_t segment;
+	int count;
+	sw_lsn begin[4], end[4]; /* of the records that lie across borders */
+};
+
+static void
+note_border(struct borders *b, sw_lsn begin, sw_lsn end)
+{
+	if (b->count < 4) {
+		b->begin[b->count] = begin;
+		b->end[b->count] = end;
+	}
+	b->count++;
+}
+
+static sw_rc
+take_crossing(void *ctx, const struct sw_wal_record *record, const struct sw_wal_event *event, struct sw_error *err)
+{
+	struct borders *b = ctx;
+
+	(void)event;
+	(void)err;
+	if (record->lsn / b->segment != (record->end - 1) / b->segment)
+		note_border(b, record->lsn, record->end);
+	return SW_OK;
+}
+
+static sw_rc
+take_joined(void *ctx, const struct sw_index_item *item, struct sw_error *err)
+{
+	(void)err;
+	if (item->boundary)
+		note_border(ctx, item->digest->start, item->digest->valid_to);
+	return SW_OK;
+}
+
+/* A COMMIT of some pages across the first border, a restore point across the second. */
+static void
+put_crossings(struct wal_repo *repo, uint32_t segment, uint32_t block)
+{
+	uint32_t count = block, xinfo = 2, len = 16 + 4 * count;
+	uint8_t *data = calloc(1, 5 + len);
+	struct wal_maker w;
+
+	maker_init(&w, block, segment, 3, 4 * (sw_lsn)segment);
+	data[0] = 254;
+	memcpy(data + 1, &len, 4);
+	memcpy(data + 13, &xinfo, 4);
+	memcpy(data + 17, &count, 4);
+	wal_repo_fill(&w, 5 * (sw_lsn)segment - 200);
+	maker_add(&w, 24 + 5 + len, 700, 1, 0x80, data);
+	free(data);
+	wal_repo_fill(&w, 6 * (sw_lsn)segment - 130);
+	wal_repo_point(&w, "across", T0);
+	wal_repo_fill(&w, w.at + 100000);
+	maker_switch(&w);
+	wal_repo_segments(repo, &w, 1, 4, 3);
+	maker_release(&w);
+}
+
+static void
+test_sizes(void)
+{
+	static const uint32_t shapes[][2] = {{MB, 1024}, {2 * MB, 2048}, {MB, 4096}, {4 * MB, 16384}, {MB, 32768}, {MB, 65536}};
+	const struct sw_walk_span span = {1, 4, 6};
+	const struct sw_index_range range = {4, 6};
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		struct borders read = {.segment = shapes[i][0]}, joined = read;
+		struct sw_error err = SW_ERROR_INIT;
+		struct sw_walk_result result;
+		struct wal_repo repo;
+		struct sw_index_params params = {.repo = &repo.repo, .timeline = 1, .ranges = &range, .range_count = 1,
+			.detail = SW_INDEX_FULL, .workers = 1};
+
+		if (wal_repo_make_sizes(&repo, shapes[i][0], shapes[i][1])) {
+			put_crossings(&repo, shapes[i][0], shapes[i][1]);
+			tap_is_int(sw_walk(&repo.repo, &span, 1, take_crossing, &read, &result, &err), SW_OK, "segments of %"
+				PRIu32 ", pages of %" PRIu32 ": %s", shapes[i][0], shapes[i][1], err.text);
+			tap_is_int(sw_index_walk(&params, take_joined, &joined, &err), SW_OK, "... and their digests: %s", err.text);
+			tap_ok(read.count == 2 && memcmp(&read, &joined, sizeof(read)) == 0,
+				"records that lie across borders are joined to where they end");
+		}
+		wal_repo_release(&repo);
+	}
+}
+
 int
 main(void)
 {
@@ -206,5 +297,6 @@ main(void)
 		test_damage();
 	}
 	wal_repo_release(&r);
+	test_sizes();
 	return tap_done();
 }

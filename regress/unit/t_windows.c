@@ -265,6 +265,7 @@ static bool
 make_repository(void)
 {
 	struct sw_registration reg = {.system_identifier = 77, .major = 15, .segment_size = MB, .block_size = 8192,
+		.wal_block_size = 8192,
 		.traits = {.put_if_absent = true}};
 	struct sw_error err = SW_ERROR_INIT;
 	char root[4200];

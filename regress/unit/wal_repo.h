@@ -21,12 +21,11 @@ struct wal_repo {
 	struct sw_repository repo;
 };
 
-/* Segments of 1 MiB, blocks of 8 KiB. */
 static inline bool
-wal_repo_make(struct wal_repo *r)
+wal_repo_make_sizes(struct wal_repo *r, uint32_t segment_size, uint32_t wal_block_size)
 {
-	struct sw_registration reg = {.system_identifier = MAKER_SYSTEM_ID, .major = 15, .segment_size = WAL_REPO_MB,
-		.block_size = 8192, .traits = {.put_if_absent = true}};
+	struct sw_registration reg = {.system_identifier = MAKER_SYSTEM_ID, .major = 15, .segment_size = segment_size,
+		.block_size = 8192, .wal_block_size = wal_block_size, .traits = {.put_if_absent = true}};
 	struct sw_error err = SW_ERROR_INIT;
 	char root[4200];
 	sw_rc rc;
@@ -41,6 +40,13 @@ wal_repo_make(struct wal_repo *r)
 	if (!tap_is_int(rc, SW_OK, "a repository"))
 		tap_note("%s", err.text);
 	return rc == SW_OK;
+}
+
+/* Segments of 1 MiB, blocks of 8 KiB. */
+static inline bool
+wal_repo_make(struct wal_repo *r)
+{
+	return wal_repo_make_sizes(r, WAL_REPO_MB, 8192);
 }
 
 static inline void

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "wal/page.h"
 
 #define REGISTRATION_MAX 16384
 #define REGISTRATION_VERSION 1
@@ -21,24 +22,34 @@ set_prefix(struct sw_repository *repo, const char *cluster, uint64_t system_iden
 		system_identifier);
 }
 
+static bool
+is_power_of_two(uint64_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
 static sw_rc
 read_sizes(const json_t *object, struct sw_registration *reg, struct sw_error *err)
 {
-	uint64_t major, segment_size, block_size;
+	/* registrations of before it was noted have what every packaged server has */
+	uint64_t major, segment_size, block_size, wal_block_size = 8192;
 	sw_rc rc = sw_json_u64(object, "pg_major", 1000, &major, err);
 
 	if (rc == SW_OK)
 		rc = sw_json_u64(object, "segment_size", UINT32_MAX, &segment_size, err);
 	if (rc == SW_OK)
 		rc = sw_json_u64(object, "block_size", 32768, &block_size, err);
+	if (rc == SW_OK && json_object_get(object, "wal_block_size") != NULL)
+		rc = sw_json_u64(object, "wal_block_size", SW_WAL_BLOCK_MAX, &wal_block_size, err);
 	if (rc != SW_OK)
 		return rc;
-	if (!sw_wal_segment_size_ok(segment_size) || block_size < 1024 ||
-		(block_size & (block_size - 1)) != 0)
-		return sw_fail(err, SW_CORRUPT, "\"segment_size\" or \"block_size\" is impossible");
+	if (!sw_wal_segment_size_ok(segment_size) || block_size < 1024 || !is_power_of_two(block_size) ||
+		wal_block_size < SW_WAL_BLOCK_MIN || !is_power_of_two(wal_block_size))
+		return sw_fail(err, SW_CORRUPT, "\"segment_size\", \"block_size\" or \"wal_block_size\" is impossible");
 	reg->major = (unsigned)major;
 	reg->segment_size = (uint32_t)segment_size;
 	reg->block_size = (uint32_t)block_size;
+	reg->wal_block_size = (uint32_t)wal_block_size;
 	return SW_OK;
 }
 
@@ -179,10 +190,11 @@ registration_json(const char *cluster, const struct sw_registration *reg)
 	char secret[2 * SW_PAGE_HASH_SECRET_LEN + 1], created[SW_CLOCK_ISO_LEN], system_id[24];
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, reg->system_identifier);
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:s, s:{s:b, s:b, s:b}}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:{s:b, s:b, s:b}}",
 		"seawall", "cluster", "version", REGISTRATION_VERSION, "id", reg->id,
 		"cluster", cluster, "system_identifier", system_id, "pg_major", (int)reg->major,
 		"segment_size", (json_int_t)reg->segment_size, "block_size", (json_int_t)reg->block_size,
+		"wal_block_size", (json_int_t)reg->wal_block_size,
 		"created", sw_clock_iso(reg->created_us, created), "page_hash", "xxh3-128",
 		"page_hash_secret", sw_hex(reg->page_hash_secret, SW_PAGE_HASH_SECRET_LEN, secret),
 		"store", "put_if_absent", reg->traits.put_if_absent, "versioned", reg->traits.versioned,

@@ -23,7 +23,7 @@ struct sw_registration {
 	char id[SW_REPOSITORY_ID_LEN]; /* random, one for each registration */
 	uint64_t system_identifier;
 	unsigned major;                /* of PostgreSQL at init */
-	uint32_t segment_size, block_size;
+	uint32_t segment_size, block_size, wal_block_size;
 	int64_t created_us;
 	struct sw_store_traits traits;
 	uint8_t page_hash_secret[SW_PAGE_HASH_SECRET_LEN];

@@ -10,7 +10,6 @@
 #include "wal/format.h"
 
 #define JOINED_BYTES (4 * SW_WAL_FRAGMENT_BYTES)
-#define WAL_BLOCK 8192 /* what every packaged server has; it only places the end of a joined record */
 
 void
 sw_stretch_item_release(struct sw_stretch_item *item)
@@ -230,7 +229,7 @@ join_record(struct seam *seam, const struct sw_stretch_end *end, const struct sw
 		.head = end->head,
 		.tails = tails,
 		.segment_begin = begin->tail_segment * seam->reg->segment_size,
-		.block_size = WAL_BLOCK,
+		.block_size = seam->reg->wal_block_size,
 		.format = format_of(end->major),
 	};
 	struct sw_wal_record record;

@@ -65,6 +65,7 @@ server_facts(const struct sw_config *config, struct sw_registration *reg, struct
 		.major = control.major != 0 ? control.major : major_of(pgdata),
 		.segment_size = control.segment_size,
 		.block_size = control.block_size,
+		.wal_block_size = control.wal_block_size,
 	};
 	return SW_OK;
 }

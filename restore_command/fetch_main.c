@@ -36,6 +36,7 @@ run(int argc, char **argv, struct sw_error *err)
 		.title_len = argc > 0 ? (size_t)(argv[argc - 1] - argv[0]) + strlen(argv[argc - 1]) : 0,
 	};
 	sw_rc rc = sw_config_load(SW_CMD_FETCH, argc - 1, argv + 1, &config, err);
+	bool ahead;
 
 	if (rc != SW_OK)
 		return rc;
@@ -45,9 +46,12 @@ run(int argc, char **argv, struct sw_error *err)
 	} else {
 		call.file = sw_config_arg(config, 0);
 		call.path = sw_config_arg(config, 1);
-		if (sw_config_int(config, SW_OPT_FETCH_AHEAD) > 0)
+		ahead = sw_config_int(config, SW_OPT_FETCH_AHEAD) > 0;
+		if (ahead)
 			sw_prefetch_start(config, &call);
 		rc = sw_fetch(config, call.file, call.path, err);
+		if (ahead && rc == SW_OK)
+			sw_prefetch_learn(config, &call);
 	}
 	sw_config_free(config);
 	return rc;

@@ -11,6 +11,7 @@
 
 #include "archive/fetch_spool.h"
 #include "archive/prefetch.h"
+#include "archive/route.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "config/config.h"
@@ -232,6 +233,78 @@ test_clean(void)
 }
 
 static void
+test_target(void)
+{
+	static const struct {
+		uint64_t server;
+		uint32_t given, target;
+	} steps[] = {{1, 2, 2}, {1, 4, 4}, {1, 3, 4}, {2, 3, 3}, {2, 3, 3}};
+	struct sw_fetch_spool spool = SW_FETCH_SPOOL_INIT;
+	struct sw_error err = SW_ERROR_INIT;
+	uint32_t target_timeline = 0;
+
+	open_spool(&spool, &control, NULL, NULL);
+	tap_ok(!sw_fetch_spool_target(&spool, 1, &target_timeline), "no history, no target");
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		tap_is_int(sw_fetch_spool_aim(&spool, steps[i].server, steps[i].given, &err), SW_OK, "history %u is given",
+			(unsigned)steps[i].given);
+		tap_ok(sw_fetch_spool_target(&spool, steps[i].server, &target_timeline) && target_timeline == steps[i].target,
+			"... the target is %u", (unsigned)target_timeline);
+	}
+	tap_ok(!sw_fetch_spool_target(&spool, 1, &target_timeline), "not that of an earlier start");
+	sw_fetch_spool_clean(&spool, keep_seven, NULL);
+	tap_ok(sw_fetch_spool_target(&spool, 2, &target_timeline), "it outlives a cleaning");
+	sw_fetch_spool_clean(&spool, NULL, NULL);
+	sw_fetch_spool_release(&spool);
+}
+
+static void
+give_history(uint32_t timeline, const char *text)
+{
+	char path[600];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/data/pg_wal/%08X.history", root, (unsigned)timeline);
+	f = fopen(path, "w");
+	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0)
+		tap_note("cannot write %s", path);
+}
+
+static void
+test_route(void)
+{
+	static const struct {
+		const char *what;
+		uint32_t on;
+		uint64_t asked, segment;
+		uint32_t want;
+	} cases[] = {
+		{"before the fork", 1, 3, 4, 1},
+		{"the segment of the fork", 1, 3, 5, 2},
+		{"behind the second fork", 1, 3, 9, 3},
+		{"from the child on", 2, 5, 8, 3},
+		{"on the last", 3, 8, 100, 3},
+		{"still on the parent behind the fork", 1, 5, 6, 1},
+		{"a timeline that is not on the route", 7, 3, 9, 7},
+	};
+	struct sw_route route = {0};
+	char data[512];
+
+	snprintf(data, sizeof(data), "%s/data", root);
+	sw_route_read(&route, data, 3);
+	tap_is_int(sw_route_timeline(&route, SEGMENT, 1, 3, 9), 1, "without its history all stays on one timeline");
+	give_history(3, "1\t0/500010\tx\n2\t0/800000\ty\n");
+	sw_route_read(&route, data, 3);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		tap_is_int(sw_route_timeline(&route, SEGMENT, cases[i].on, cases[i].asked, cases[i].segment), cases[i].want,
+			"the route: %s", cases[i].what);
+	give_history(4, "rubbish\n");
+	sw_route_read(&route, data, 4);
+	tap_is_int(sw_route_timeline(&route, SEGMENT, 1, 3, 9), 1, "a damaged history is no route");
+	sw_route_release(&route);
+}
+
+static void
 test_places(void)
 {
 	struct sw_fetch_spool spool = SW_FETCH_SPOOL_INIT, again = SW_FETCH_SPOOL_INIT;
@@ -300,6 +373,8 @@ main(void)
 	test_take();
 	test_identity();
 	test_clean();
+	test_target();
+	test_route();
 	test_places();
 	test_window();
 	snprintf(path, sizeof(path), "rm -rf %s", root);

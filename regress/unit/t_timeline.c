@@ -192,6 +192,25 @@ test_lookup(void)
 		"nothing is found in a released history");
 }
 
+/* Segments of 16 bytes: 2 begins in the middle of segment 2, 3 with segment 5, 4 leaves 2 before 3 began. */
+static void
+test_segments(void)
+{
+	static const struct {
+		uint64_t segment;
+		uint32_t timeline;
+	} cases[] = {{0, 1}, {1, 1}, {2, 2}, {3, 2}, {4, 4}, {5, 4}, {UINT64_MAX, 4}};
+	struct sw_timeline_history history;
+	struct sw_error err = SW_ERROR_INIT;
+
+	parse(4, TEXT("1\t0/28\ta\n2\t0/50\tb\n3\t0/40\tc\n"), &history, &err);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		tap_is_int(sw_timeline_of_segment(&history, cases[i].segment, 16), cases[i].timeline, "timeline of segment %llu",
+			(unsigned long long)cases[i].segment);
+	sw_timeline_history_release(&history);
+	tap_is_int(sw_timeline_of_segment(&history, 1, 16), 0, "none in a released history");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -201,5 +220,6 @@ main(int argc, char **argv)
 	test_bad();
 	test_limit();
 	test_lookup();
+	test_segments();
 	return tap_done();
 }

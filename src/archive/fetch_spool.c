@@ -27,6 +27,7 @@
 #define KEY_TEXT_MAX 65536
 #define PART ".part"
 #define ASKED "asked"
+#define TARGET "target"
 #define WAIT_MS 2            /* between two looks at a segment that is being received */
 #define STALL_MS 3000        /* without a byte: it is fetched here */
 
@@ -194,50 +195,88 @@ sw_fetch_spool_lock(struct sw_fetch_spool *spool)
 
 /* --- what was asked for ------------------------------------------------------------------ */
 
-struct asked_file {
+/* A file that is written and read whole. */
+struct note {
 	char key[HASH_LEN];
-	uint64_t timeline, segment;
+	uint64_t timeline;
+	union {
+		uint64_t segment; /* asked */
+		uint64_t server;  /* target */
+	};
 	int64_t at_ms;
 	uint64_t check; /* XXH3-64 of what stands before */
 };
 
 static uint64_t
-check_of(const struct asked_file *file)
+check_of(const struct note *note)
 {
-	return XXH3_64bits(file, offsetof(struct asked_file, check));
+	return XXH3_64bits(note, offsetof(struct note, check));
+}
+
+static sw_rc
+write_note(struct sw_fetch_spool *spool, const char *file, struct note *note, struct sw_error *err)
+{
+	SW_AUTO_FD fd = openat(spool->dir, file, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	memcpy(note->key, spool->key, HASH_LEN);
+	note->at_ms = sw_clock_monotonic_ms();
+	note->check = check_of(note);
+	if (fd < 0)
+		return sw_fail_errno(err, "opening %s/%s", spool->path, file);
+	return sw_file_pwrite_all(fd, note, sizeof(*note), 0, spool->path, err);
+}
+
+static bool
+read_note(const struct sw_fetch_spool *spool, const char *file, struct note *ret_note)
+{
+	SW_AUTO_FD fd = openat(spool->dir, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && read(fd, ret_note, sizeof(*ret_note)) == (ssize_t)sizeof(*ret_note) &&
+		ret_note->check == check_of(ret_note) && memcmp(ret_note->key, spool->key, HASH_LEN) == 0;
 }
 
 sw_rc
 sw_fetch_spool_ask(struct sw_fetch_spool *spool, const struct sw_wal_name *name, struct sw_error *err)
 {
-	SW_AUTO_FD fd = openat(spool->dir, ASKED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	struct asked_file file = {
-		.timeline = name->timeline,
-		.segment = name->segment,
-		.at_ms = sw_clock_monotonic_ms(),
-	};
+	struct note note = {.timeline = name->timeline, .segment = name->segment};
 
-	memcpy(file.key, spool->key, HASH_LEN);
-	file.check = check_of(&file);
-	if (fd < 0)
-		return sw_fail_errno(err, "opening %s/%s", spool->path, ASKED);
-	return sw_file_pwrite_all(fd, &file, sizeof(file), 0, spool->path, err);
+	return write_note(spool, ASKED, &note, err);
 }
 
 bool
 sw_fetch_spool_asked(const struct sw_fetch_spool *spool, struct sw_fetch_asked *ret_asked)
 {
-	SW_AUTO_FD fd = openat(spool->dir, ASKED, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	struct asked_file file;
+	struct note note;
 
-	if (fd < 0 || read(fd, &file, sizeof(file)) != (ssize_t)sizeof(file) || file.check != check_of(&file) ||
-		memcmp(file.key, spool->key, HASH_LEN) != 0)
+	if (!read_note(spool, ASKED, &note))
 		return false;
 	*ret_asked = (struct sw_fetch_asked){
-		.timeline = (uint32_t)file.timeline,
-		.segment = file.segment,
-		.at_ms = file.at_ms,
+		.timeline = (uint32_t)note.timeline,
+		.segment = note.segment,
+		.at_ms = note.at_ms,
 	};
+	return true;
+}
+
+sw_rc
+sw_fetch_spool_aim(struct sw_fetch_spool *spool, uint64_t server, uint32_t timeline, struct sw_error *err)
+{
+	struct note note = {.timeline = timeline, .server = server};
+	uint32_t before;
+
+	if (sw_fetch_spool_target(spool, server, &before) && before >= timeline)
+		return SW_OK;
+	return write_note(spool, TARGET, &note, err);
+}
+
+bool
+sw_fetch_spool_target(const struct sw_fetch_spool *spool, uint64_t server, uint32_t *ret_timeline)
+{
+	struct note note;
+
+	if (!read_note(spool, TARGET, &note) || note.server != server)
+		return false;
+	*ret_timeline = (uint32_t)note.timeline;
 	return true;
 }
 
@@ -340,7 +379,7 @@ sw_fetch_spool_clean(struct sw_fetch_spool *spool, bool (*keep)(void *ctx, const
 
 		if (entry->d_name[0] == '.')
 			continue;
-		if (keep != NULL && strcmp(entry->d_name, ASKED) == 0)
+		if (keep != NULL && (strcmp(entry->d_name, ASKED) == 0 || strcmp(entry->d_name, TARGET) == 0))
 			continue;
 		if (keep != NULL && parse_entry(spool, entry->d_name, &name, &hash) && keep(ctx, &name))
 			continue;

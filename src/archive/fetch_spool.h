@@ -5,6 +5,7 @@
  *   SEGMENT.HASH.KEY   a whole segment; HASH: XXH3-128 of its bytes, KEY: whose it is
  *   SEGMENT.part       a segment that is being received
  *   asked              what recovery asked for last
+ *   target             the newest timeline whose history recovery was given
  * and nothing else: above all nothing says that a segment is not there.  KEY is a hash of the system identifier, the data
  * directory (device and inode), this boot of the machine and the repositories, so that the spool of a copied data
  * directory, of another configuration or from before a power failure is not believed.  The directory itself is locked
@@ -58,6 +59,14 @@ void sw_fetch_spool_release(struct sw_fetch_spool *spool);
 sw_rc sw_fetch_spool_ask(struct sw_fetch_spool *spool, const struct sw_wal_name *name, struct sw_error *err);
 /* False: there is none, it is damaged, or another's. */
 bool sw_fetch_spool_asked(const struct sw_fetch_spool *spool, struct sw_fetch_asked *ret_asked);
+
+/*
+ * The timeline that recovery goes to, as far as it asked for histories: the newest that it was given since its server
+ * started, for it probes upwards and then asks for those in between.  server: which start of the server.
+ * Not durable.  False: none.
+ */
+sw_rc sw_fetch_spool_aim(struct sw_fetch_spool *spool, uint64_t server, uint32_t timeline, struct sw_error *err);
+bool sw_fetch_spool_target(const struct sw_fetch_spool *spool, uint64_t server, uint32_t *ret_timeline);
 
 /*
  * Move the segment to path, after hashing it again.

@@ -17,6 +17,7 @@
 
 #include "archive/fetch.h"
 #include "archive/fetch_spool.h"
+#include "archive/route.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/interrupt.h"
@@ -75,7 +76,7 @@ struct backoff {
 struct prefetch {
 	const struct sw_config *config;
 	struct sw_fetch_spool *spool;
-	const char *pgdata;
+	char *pgdata; /* absolute */
 	struct sw_control control;
 	pid_t postmaster;
 	uint64_t postmaster_started;
@@ -83,6 +84,7 @@ struct prefetch {
 	pthread_mutex_t mutex; /* for what follows */
 	pthread_cond_t changed;
 	struct sw_fetch_asked asked;
+	struct sw_route route;
 	struct sw_prefetch_window window;
 	struct slot *slots;
 	unsigned slot_count;
@@ -95,6 +97,13 @@ struct prefetch {
 	struct sw_repository *bases; /* one a repository; their stores are cloned */
 	bool *opened;
 };
+
+/* A start of the server, for the pid alone comes again. */
+static uint64_t
+server_of(const struct prefetch *p)
+{
+	return p->postmaster_started << 22 | (uint64_t)p->postmaster; /* PID_MAX_LIMIT is 2^22 */
+}
 
 static void
 back_off(struct backoff *b)
@@ -124,12 +133,19 @@ free_slot(struct prefetch *p)
 	return NULL;
 }
 
+/* The timeline that segment will be asked for on, which is not before what was. */
+static uint32_t
+timeline_behind(const struct prefetch *p, const struct sw_fetch_asked *asked, uint64_t segment)
+{
+	return sw_route_timeline(&p->route, p->control.segment_size, asked->timeline, asked->segment, segment);
+}
+
 /* Still of use: what was asked for last, which may be taken just now, and what follows. */
 static bool
 is_wanted(const struct prefetch *p, const struct sw_wal_name *name)
 {
-	return name->timeline == p->asked.timeline && name->segment >= p->asked.segment &&
-		name->segment - p->asked.segment <= p->slot_count;
+	return name->segment >= p->asked.segment && name->segment - p->asked.segment <= p->slot_count &&
+		name->timeline == timeline_behind(p, &p->asked, name->segment);
 }
 
 static void
@@ -153,7 +169,8 @@ take_note(struct prefetch *p, const struct sw_fetch_asked *asked)
 {
 	const struct slot *slot = find_slot(p, asked->timeline, asked->segment);
 
-	if (asked->timeline != p->asked.timeline) {
+	if (asked->segment < p->asked.segment ||
+		asked->timeline != timeline_behind(p, &p->asked, asked->segment)) {
 		p->at_end = false;
 	} else if (asked->segment != p->asked.segment &&
 		(slot == NULL || slot->state != SLOT_READY || slot->ready_ms > asked->at_ms - JUST_NOW_MS)) {
@@ -166,6 +183,15 @@ take_note(struct prefetch *p, const struct sw_fetch_asked *asked)
 	}
 }
 
+static void
+follow_histories(struct prefetch *p)
+{
+	uint32_t target;
+
+	if (sw_fetch_spool_target(p->spool, server_of(p), &target))
+		sw_route_read(&p->route, p->pgdata, target);
+}
+
 /* With the mutex held.  True: recovery asked for another one. */
 static bool
 look(struct prefetch *p)
@@ -176,8 +202,10 @@ look(struct prefetch *p)
 	if (!sw_fetch_spool_asked(p->spool, &asked) || asked.at_ms > sw_clock_monotonic_ms())
 		return false;
 	moved = asked.timeline != p->asked.timeline || asked.segment != p->asked.segment;
-	if (moved)
+	if (moved) {
+		follow_histories(p);
 		take_note(p, &asked);
+	}
 	p->asked.at_ms = asked.at_ms;
 	sweep(p);
 	return moved;
@@ -200,12 +228,13 @@ claim(struct prefetch *p)
 {
 	int64_t now = sw_clock_monotonic_ms();
 	struct slot *slot = free_slot(p);
-	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = p->asked.timeline};
+	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT};
 
 	if (p->ending || now < p->failure.until_ms || slot == NULL)
 		return NULL;
 	for (unsigned i = 1; i <= p->window.size; i++) {
 		name.segment = p->asked.segment + i;
+		name.timeline = timeline_behind(p, &p->asked, name.segment);
 		if (p->at_end && name.segment >= p->end && now < p->end_backoff.until_ms)
 			return NULL;
 		if (find_slot(p, name.timeline, name.segment) != NULL)
@@ -309,16 +338,20 @@ overtaken(struct prefetch *p, const struct sw_wal_name *name)
 {
 	char part[SW_FETCH_SPOOL_NAME_MAX];
 	struct sw_fetch_asked asked;
+	bool ahead = true;
 	int fd = openat(p->spool->dir, sw_fetch_spool_part(p->spool, name, part),
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd >= 0)
 		close(fd);
-	if (!sw_fetch_spool_asked(p->spool, &asked) ||
-		(asked.timeline == name->timeline && asked.segment < name->segment))
-		return false;
-	unlinkat(p->spool->dir, part, 0);
-	return true;
+	if (sw_fetch_spool_asked(p->spool, &asked)) {
+		pthread_mutex_lock(&p->mutex);
+		ahead = asked.segment < name->segment && timeline_behind(p, &asked, name->segment) == name->timeline;
+		pthread_mutex_unlock(&p->mutex);
+	}
+	if (!ahead)
+		unlinkat(p->spool->dir, part, 0);
+	return !ahead;
 }
 
 static void
@@ -333,6 +366,8 @@ judge(struct prefetch *p, struct slot *slot, sw_rc rc, const struct sw_error *er
 		return;
 	}
 	slot->state = SLOT_FREE;
+	if (rc == SW_NOT_FOUND && !is_wanted(p, &slot->name))
+		return;
 	if (rc == SW_NOT_FOUND) {
 		if (!p->at_end || slot->name.segment < p->end)
 			p->end = slot->name.segment;
@@ -521,6 +556,7 @@ run(struct prefetch *p)
 		unsigned workers = (unsigned)sw_config_int(p->config, SW_OPT_FETCH_WORKERS);
 
 		sw_prefetch_window_init(&p->window, p->slot_count, workers);
+		follow_histories(p);
 		sw_fetch_spool_clean(p->spool, keep, p);
 		(void)sw_pool_run(workers + 1, run_worker, NULL, p, &err);
 	}
@@ -580,20 +616,35 @@ most_segments(const struct sw_config *config, uint32_t segment_size)
 	return (unsigned)(fit < wanted ? fit : wanted);
 }
 
-static sw_rc
-start(struct prefetch *p, const struct sw_prefetch_call *call, struct sw_error *err)
+/* What recovery asks for, and nobody else: fill in what is known of it. */
+static bool
+is_recovery(const struct sw_prefetch_call *call, struct prefetch *p)
 {
-	struct sw_wal_name name;
-	sw_rc rc;
+	const char *configured = sw_config_string(p->config, SW_OPT_PGDATA);
+	struct sw_error ignored;
+
+	p->pgdata = realpath(configured != NULL ? configured : ".", NULL);
+	if (p->pgdata == NULL || sw_config_repo_count(p->config) == 0 ||
+		!sw_fetch_spool_is_recovery(p->pgdata, call->path) ||
+		sw_control_read(p->pgdata, &p->control, NULL, &ignored) != SW_OK ||
+		p->control.state != STATE_ARCHIVE_RECOVERY)
+		return false;
+	p->slot_count = most_segments(p->config, p->control.segment_size);
+	p->postmaster = postmaster_of(p->pgdata);
+	p->postmaster_started = start_of(p->postmaster);
+	return p->slot_count > 0 && p->postmaster != 0 && p->postmaster_started != 0;
+}
+
+static sw_rc
+start(struct prefetch *p, const struct sw_prefetch_call *call, const struct sw_wal_name *name, struct sw_error *err)
+{
+	sw_rc rc = sw_fetch_spool_open(p->config, &p->control, call->path, true, p->spool, err);
 	pid_t pid;
 
-	if (!sw_wal_name_parse(call->file, p->control.segment_size, &name))
-		return SW_OK; /* the fetch will say so */
-	rc = sw_fetch_spool_open(p->config, &p->control, call->path, name.kind == SW_WAL_SEGMENT, p->spool, err);
-	if (rc == SW_OK && name.kind == SW_WAL_SEGMENT)
-		rc = sw_fetch_spool_ask(p->spool, &name, err);
+	if (rc == SW_OK)
+		rc = sw_fetch_spool_ask(p->spool, name, err);
 	if (rc != SW_OK)
-		return rc == SW_NOT_FOUND ? SW_OK : rc;
+		return rc;
 	if (!sw_fetch_spool_lock(p->spool))
 		return SW_OK;
 	pid = fork();
@@ -604,30 +655,44 @@ start(struct prefetch *p, const struct sw_prefetch_call *call, struct sw_error *
 	return SW_OK;
 }
 
-void
-sw_prefetch_start(const struct sw_config *config, const struct sw_prefetch_call *call)
+static sw_rc
+learn(struct prefetch *p, const struct sw_prefetch_call *call, const struct sw_wal_name *name, struct sw_error *err)
+{
+	sw_rc rc = sw_fetch_spool_open(p->config, &p->control, call->path, true, p->spool, err);
+
+	return rc == SW_OK ? sw_fetch_spool_aim(p->spool, server_of(p), name->timeline, err) : rc;
+}
+
+static void
+call_as_recovery(const struct sw_config *config, const struct sw_prefetch_call *call, enum sw_wal_kind kind,
+	sw_rc (*act)(struct prefetch *, const struct sw_prefetch_call *, const struct sw_wal_name *, struct sw_error *))
 {
 	__attribute__((cleanup(sw_fetch_spool_release))) struct sw_fetch_spool spool = SW_FETCH_SPOOL_INIT;
-	const char *configured = sw_config_string(config, SW_OPT_PGDATA);
-	SW_AUTO_FREE char *pgdata = realpath(configured != NULL ? configured : ".", NULL);
 	struct prefetch p = {
 		.config = config,
 		.spool = &spool,
-		.pgdata = pgdata,
 		.mutex = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,
 		.opening = PTHREAD_MUTEX_INITIALIZER,
 	};
 	struct sw_error err = SW_ERROR_INIT;
+	struct sw_wal_name name;
 
-	if (pgdata == NULL || sw_config_repo_count(config) == 0 || !sw_fetch_spool_is_recovery(pgdata, call->path) ||
-		sw_control_read(pgdata, &p.control, NULL, &err) != SW_OK || p.control.state != STATE_ARCHIVE_RECOVERY)
-		return;
-	p.slot_count = most_segments(config, p.control.segment_size);
-	p.postmaster = postmaster_of(pgdata);
-	p.postmaster_started = start_of(p.postmaster);
-	if (p.slot_count == 0 || p.postmaster == 0 || p.postmaster_started == 0)
-		return;
-	if (start(&p, call, &err) != SW_OK)
+	if (is_recovery(call, &p) && sw_wal_name_parse(call->file, p.control.segment_size, &name) && name.kind == kind &&
+		act(&p, call, &name, &err) != SW_OK)
 		sw_log(SW_LOG_WARNING, "nothing is fetched ahead: %s", err.text);
+	free(p.pgdata);
+}
+
+void
+sw_prefetch_start(const struct sw_config *config, const struct sw_prefetch_call *call)
+{
+	call_as_recovery(config, call, SW_WAL_SEGMENT, start);
+}
+
+void
+sw_prefetch_learn(const struct sw_config *config, const struct sw_prefetch_call *call)
+{
+	if (strstr(call->file, ".history") != NULL) /* what most calls need not be asked further for */
+		call_as_recovery(config, call, SW_WAL_HISTORY, learn);
 }

@@ -1,7 +1,8 @@
 /*
  * prefetch.h - one background process for each recovery that keeps segments ready in the spool (archive/fetch_spool.h).
  *
- * It follows what recovery asks for, on the timeline that was asked for last, with several threads and kept connections.
+ * It follows what recovery asks for, with several threads and kept connections: on the timeline that was asked for last, and
+ * across forks by the history that recovery was given (archive/route.h).
  * The window (how many segments ahead) doubles each time that recovery had to wait, up to fetch-ahead and as far as
  * fetch-spool-max and the disk allow.  It never waits for what is not in the repository: it asks again when recovery has
  * come that far, and now and then.
@@ -27,6 +28,11 @@ struct sw_prefetch_call {
  * runs, is not wanted, or `path` is not recovery's own.  What fails is logged; fetching does not need it.
  */
 void sw_prefetch_start(const struct sw_config *config, const struct sw_prefetch_call *call);
+
+/*
+ * Call after the file was fetched: a history tells on which timelines recovery will go on.
+ */
+void sw_prefetch_learn(const struct sw_config *config, const struct sw_prefetch_call *call);
 
 /*
  * How far ahead, as a thing of its own.  limit: what fetch-ahead and fetch-spool-max allow, 1 at least.

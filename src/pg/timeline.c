@@ -173,6 +173,15 @@ sw_timeline_at(const struct sw_timeline_history *history, sw_lsn lsn)
 	return 0;
 }
 
+uint32_t
+sw_timeline_of_segment(const struct sw_timeline_history *history, uint64_t segment, uint32_t segment_size)
+{
+	for (size_t i = history->count; i-- > 0;)
+		if (history->entries[i].begin / segment_size <= segment)
+			return history->entries[i].timeline;
+	return 0;
+}
+
 const struct sw_timeline_entry *
 sw_timeline_find(const struct sw_timeline_history *history, uint32_t timeline)
 {

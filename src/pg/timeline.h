@@ -37,6 +37,12 @@ void sw_timeline_history_release(struct sw_timeline_history *history);
 /* The timeline on which `lsn` lies in this history; 0 if none. */
 uint32_t sw_timeline_at(const struct sw_timeline_history *history, sw_lsn lsn);
 
+/*
+ * The timeline on which PostgreSQL looks for a segment first (XLogFileReadAnyTLI): the newest that has begun in it or
+ * before, because the child's copy of the segment of a fork holds the parent's records too.  0 if none.
+ */
+uint32_t sw_timeline_of_segment(const struct sw_timeline_history *history, uint64_t segment, uint32_t segment_size);
+
 /* The entry of `timeline`, or NULL if it is no ancestor. */
 const struct sw_timeline_entry *sw_timeline_find(const struct sw_timeline_history *history,
 	uint32_t timeline);

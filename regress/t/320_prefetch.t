@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use SeawallRecovery;
 use SeawallTest;
 use Test::More;
 use Cwd ();
@@ -37,27 +38,8 @@ my $site = new_site('ahead', gateway => $s3, proxy => $proxy, segment_mb => 1,
 my ($pg, $repo) = @$site{qw(pg repo)};
 my $base = path('base');
 
-sub backup_of
-{
-	my ($primary, $dir) = @_;
-	run_ok($primary->{bin} . '/pg_basebackup', '-D', $dir, '-X', 'none', '--no-manifest', '-c', 'fast',
-		'-d', $primary->conninfo, { timeout => 120 });
-}
-
-# What a recovery has brought back.
-sub sum_of { my ($server) = @_; return $server->sql('SELECT count(*), md5(string_agg(b, NULL ORDER BY n)) FROM t') }
-
 $pg->sql('CREATE TABLE t (n bigserial, a int, b text)');
 $pg->sql('ALTER TABLE t ALTER n SET DEFAULT nextval(\'t_n_seq\')');
-sub fill
-{
-	my ($primary, $count) = @_;
-	$primary->sql("INSERT INTO t (a, b) SELECT g, md5(g::text || random()) FROM generate_series(1, 4000) g; SELECT pg_switch_wal()")
-		for 1 .. $count;
-	$primary->sql("SELECT pg_logical_emit_message(true, '', 'the last segment is not empty')");
-	$primary->switch_and_wait;
-	return;
-}
 fill($pg, 2);
 backup_of($pg, $base);
 fill($pg, 15);
@@ -70,54 +52,8 @@ my $last_file = $pg->switch_and_wait;
 
 # --- recoveries -------------------------------------------------------------------------------
 
-my $serial = 0;
-# recovery(OPTION...): a copy of the base backup, ready to recover.  config: options of [cluster]; conf: of PostgreSQL
-sub recovery
-{
-	my (%o) = @_;
-	my $dir = path('r' . ++$serial);
-	run_ok('/bin/cp', '-a', $o{base} // $base, $dir);
-	chmod 0700, $dir;
-	my $server = SeawallTest::Cluster->new(name => "r$serial", from => $dir, version => $o{version} // 15);
-	my $through = SeawallTest::Repo->new(%{ $o{repo} // $repo }, proxy => $o{direct} ? undef : $proxy,
-		settings => { 'store-deadline' => '3s', 'store-stall-timeout' => '1s', 'store-connect-timeout' => '1s', %{ $o{settings} // {} } });
-	my $config = write_config(path("r$serial.conf"), cluster => { 'fetch-hole-wait' => '300ms', %{ $o{cluster} // {} } },
-		repos => [$through]);
-	$server->own_settings("archive_mode = off\nhot_standby = on\nlogging_collector = " . ($o{collector} ? 'on' : 'off')
-		. "\nrestore_command = '" . $server->restore_command($config) . "'\n" . ($o{conf} // ''));
-	spew("$dir/" . ($o{standby} ? 'standby.signal' : 'recovery.signal'), '');
-	$server->{config} = $config;
-	return $server;
-}
-sub spool_of { my ($server) = @_; return $server->pgdata . '/pg_wal/seawall.spool/fetch' }
-sub spooled { my ($server) = @_; return map { m{([^/]+)$} } glob(spool_of($server) . '/*') }
-sub spool_bytes
-{
-	my ($server) = @_;
-	my $sum = 0;
-	$sum += (-s $_) // 0 for glob(spool_of($server) . '/0*');
-	return $sum;
-}
-# The background process of this recovery, by its title and its spool.
-sub background
-{
-	my ($server) = @_;
-	my $dir = Cwd::abs_path($server->pgdata);
-	for my $proc (glob('/proc/[0-9]*'))
-	{
-		open my $fh, '<', "$proc/cmdline" or next;
-		my $title = <$fh> // '';
-		close $fh;
-		next unless $title =~ /^seawall-fetch: fetching ahead/;
-		my $spool = readlink("$proc/fd/3") // next;
-		return $proc =~ s{.*/}{}r if $spool eq "$dir/pg_wal/seawall.spool/fetch";
-	}
-	return undef;
-}
-sub left_behind { my ($server, $name) = @_; eval { wait_until('it', sub { !background($server) && !spooled($server) }, 10); 1 }
-	? pass($name) : fail($name) || diag(join ' ', background($server) // '-', spooled($server)) }
-sub recovered { my ($server) = @_; $server->wait_for_sql('SELECT pg_is_in_recovery()', 'f', 120) }
-sub calls { my ($server) = @_; return scalar(() = $server->log_text =~ /restored log file/g) }
+# direct => 1: not through the proxy
+sub recovery { my (%o) = @_; return new_recovery(base => $base, repo => $repo, proxy => $o{direct} ? undef : $proxy, %o) }
 
 # The whole way, with a small budget, watched.
 my %per_second;
@@ -150,36 +86,7 @@ for my $case ([ 'fetch ahead', {}, 8 ], [ 'a small budget', { 'fetch-spool-max' 
 
 # --- a recovery held still, so that its spool can be looked at --------------------------------------
 
-sub startup_of
-{
-	my ($server) = @_;
-	for my $pid (split ' ', `ps -o pid= --ppid @{[ $server->pid // 0 ]}`)
-	{
-		open my $fh, '<', "/proc/$pid/cmdline" or next;
-		return $pid if (<$fh> // '') =~ /startup/;
-	}
-	return undef;
-}
-# Start as a standby (which does not end by itself), hold it, wait until the spool has `count` segments.
-sub hold
-{
-	my ($server, $count) = @_;
-	$server->start;
-	my $pid = startup_of($server) // die 'no startup process';
-	wait_until('the background process', sub { background($server) }, 30);
-	# not in the middle of a call
-	wait_until('a moment between two calls', sub {
-		kill 'STOP', $pid;
-		return 1 unless `ps -o pid= --ppid $pid`;
-		kill 'CONT', $pid;
-		return 0;
-	}, 30);
-	wait_until('the spool', sub { (grep { !/part|asked/ } spooled($server)) >= $count }, 30) if $count;
-	return $pid;
-}
 my @standby = (standby => 1, conf => "recovery_target_timeline = 'latest'\nwal_retrieve_retry_interval = '300ms'\n");
-my @slow = (settings => {});
-sub caught_up { my ($server, $sum) = @_; eval { wait_until('the standby', sub { sum_of($server) eq $sum }, 60); 1 } }
 
 {
 	$proxy->rule('method=GET key=/wal/ delay 60');
@@ -232,7 +139,7 @@ sub caught_up { my ($server, $sum) = @_; eval { wait_until('the standby', sub { 
 	my @polls = sort { $b <=> $a } values %polled;
 	cmp_ok($polls[0] // 0, '>=', 3, 'at the end each poll of the standby reaches the store');
 	cmp_ok($polls[1] // 0, '<=', 2, '... and what follows is hardly asked for') or diag explain \%polled;
-	is(scalar(grep { !/asked/ } spooled($server)), 0, '... nothing lies in the spool');
+	is(scalar(grep { !/asked|target/ } spooled($server)), 0, '... nothing lies in the spool');
 
 	# somebody else's fetch
 	my ($first) = map { m{/(0[0-9A-F]{23})\.zst$} } grep { m{/wal/0} } $repo->names;

@@ -626,8 +626,7 @@ is_recovery(const struct sw_prefetch_call *call, struct prefetch *p)
 	p->pgdata = realpath(configured != NULL ? configured : ".", NULL);
 	if (p->pgdata == NULL || sw_config_repo_count(p->config) == 0 ||
 		!sw_fetch_spool_is_recovery(p->pgdata, call->path) ||
-		sw_control_read(p->pgdata, &p->control, NULL, &ignored) != SW_OK ||
-		p->control.state != STATE_ARCHIVE_RECOVERY)
+		sw_control_read(p->pgdata, &p->control, NULL, &ignored) != SW_OK)
 		return false;
 	p->slot_count = most_segments(p->config, p->control.segment_size);
 	p->postmaster = postmaster_of(p->pgdata);
@@ -638,9 +637,12 @@ is_recovery(const struct sw_prefetch_call *call, struct prefetch *p)
 static sw_rc
 start(struct prefetch *p, const struct sw_prefetch_call *call, const struct sw_wal_name *name, struct sw_error *err)
 {
-	sw_rc rc = sw_fetch_spool_open(p->config, &p->control, call->path, true, p->spool, err);
+	sw_rc rc;
 	pid_t pid;
 
+	if (p->control.state != STATE_ARCHIVE_RECOVERY)
+		return SW_OK;
+	rc = sw_fetch_spool_open(p->config, &p->control, call->path, true, p->spool, err);
 	if (rc == SW_OK)
 		rc = sw_fetch_spool_ask(p->spool, name, err);
 	if (rc != SW_OK)
@@ -655,6 +657,7 @@ start(struct prefetch *p, const struct sw_prefetch_call *call, const struct sw_w
 	return SW_OK;
 }
 
+/* Histories come before pg_control says that this is archive recovery. */
 static sw_rc
 learn(struct prefetch *p, const struct sw_prefetch_call *call, const struct sw_wal_name *name, struct sw_error *err)
 {

@@ -22,10 +22,10 @@ sw_route_read(struct sw_route *route, const char *pgdata, uint32_t timeline)
 	struct sw_error ignored;
 	SW_AUTO_BUF text;
 
+	sw_buf_init(&text, 0);
 	if (route->timeline == timeline)
 		return;
 	sw_route_release(route);
-	sw_buf_init(&text, 0);
 	if (asprintf(&path, "%s/pg_wal/%08" PRIX32 ".history", pgdata, timeline) >= 0 &&
 		sw_file_read(path, HISTORY_MAX, &text, &ignored) == SW_OK &&
 		sw_timeline_history_parse(timeline, (const char *)text.data, text.len, &route->history, &ignored) == SW_OK)

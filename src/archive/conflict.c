@@ -78,8 +78,9 @@ static sw_rc
 look(const struct sw_push_file *file, struct sw_repository *repo, const char *object, struct theirs *t,
 	struct sw_error *err)
 {
-	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
 	__attribute__((cleanup(free_digester))) struct sw_wal_digester *digester = NULL;
+	/* behind it, so that it is released first: its thread may still be writing there */
+	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
 	struct compare_stage c = {
 		.stage = {.write = compare_write, .finish = compare_finish},
 		.fd = file->fd,

@@ -38,7 +38,7 @@ struct sw_ahead {
 struct batch {
 	struct sw_ahead *ahead;
 	const struct sw_config *config;
-	const struct sw_push *push; /* of ahead */
+	struct sw_push *push; /* of ahead */
 	struct sw_push_file first; /* the file that was asked for */
 	struct sw_ledger ledger;
 	char *dir, *status_dir;    /* of the file */
@@ -225,6 +225,12 @@ stop_ahead(struct batch *b, const char *name, const struct sw_error *err)
 
 /* --- workers ----------------------------------------------------------------------------- */
 
+static bool
+must_open(const struct sw_ahead *ahead)
+{
+	return !ahead->opened || sw_clock_monotonic_ms() >= ahead->opened_ms + REOPEN_MS;
+}
+
 static void
 forget_lanes(struct sw_ahead *ahead)
 {
@@ -233,16 +239,14 @@ forget_lanes(struct sw_ahead *ahead)
 }
 
 static void
-take_registrations(struct sw_ahead *ahead, bool all)
+take_registrations(struct sw_ahead *ahead)
 {
 	uint8_t hash[SW_LEDGER_HASH_LEN];
 
 	sw_push_registrations(&ahead->push, hash);
-	if (!all || memcmp(hash, ahead->registrations, sizeof(hash)) != 0)
+	if (memcmp(hash, ahead->registrations, sizeof(hash)) != 0)
 		forget_lanes(ahead);
 	memcpy(ahead->registrations, hash, sizeof(hash));
-	ahead->opened = all;
-	ahead->opened_ms = sw_clock_monotonic_ms();
 }
 
 /* Before anything is put, because the broom does not know what is being noted. */
@@ -260,16 +264,18 @@ finish_opening(struct batch *b)
 static void
 open_all(struct batch *b, const struct sw_pool *pool)
 {
-	struct sw_push *push = &b->ahead->push;
-	bool all = true;
+	struct sw_ahead *ahead = b->ahead;
+	bool anew = must_open(ahead), enough;
 
-	for (unsigned i = 0; i < push->repo_count && !sw_pool_stopping(pool); i++) {
-		sw_push_open(push, i);
-		all = all && push->unopened[i].rc == SW_OK;
-	}
+	if (sw_push_lacks(&ahead->push))
+		forget_lanes(ahead); /* whose stores will be others */
+	enough = sw_push_open(&ahead->push, anew);
 	if (sw_pool_stopping(pool))
 		return;
-	take_registrations(b->ahead, all);
+	take_registrations(ahead);
+	ahead->opened = enough;
+	if (anew)
+		ahead->opened_ms = sw_clock_monotonic_ms();
 	finish_opening(b);
 }
 
@@ -290,8 +296,8 @@ push_first(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lan
 	rc = sw_push_file_read(&b->first, err);
 	if (rc == SW_OK && !wait_opened(b, pool))
 		rc = sw_interrupt_signal() != 0 ? sw_interrupt_check(err) : sw_fail(err, SW_SYSTEM, "stopped");
-	if (rc == SW_OK)
-		rc = sw_push_lane_init(lane, b->push, false, err);
+	if (!lane->ready)
+		sw_push_lane_init(lane, b->push, false);
 	if (rc == SW_OK)
 		rc = sw_push_file_put(&b->first, lane, err);
 	return finish_first(b, rc, err);
@@ -301,14 +307,13 @@ static sw_rc
 put_following(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lane, struct sw_push_file *file,
 	struct sw_error *err)
 {
-	sw_rc rc = SW_OK;
+	sw_rc rc;
 
 	if (!wait_opened(b, pool) || !wait_first(b, pool))
 		return SW_OK;
 	if (!lane->ready)
-		rc = sw_push_lane_init(lane, b->push, true, err);
-	if (rc == SW_OK)
-		rc = sw_push_file_put(file, lane, err);
+		sw_push_lane_init(lane, b->push, true);
+	rc = sw_push_file_put(file, lane, err);
 	return rc == SW_OK ? sw_ledger_note(&b->ledger, file->summary.name, &file->identity, b->ahead->registrations, err) : rc;
 }
 
@@ -430,17 +435,11 @@ find_places(struct batch *b, const char *path, struct sw_error *err)
 	return SW_OK;
 }
 
-static bool
-must_open(const struct sw_ahead *ahead)
-{
-	return !ahead->opened || sw_clock_monotonic_ms() >= ahead->opened_ms + REOPEN_MS;
-}
-
 static sw_rc
 run_batch(struct batch *b, struct sw_error *err)
 {
 	unsigned workers = b->ahead->lane_max;
-	bool open = must_open(b->ahead);
+	bool open = must_open(b->ahead) || sw_push_lacks(b->push);
 	sw_rc rc;
 
 	b->lanes = b->count + 1 < workers ? b->count + 1 : workers;
@@ -477,9 +476,24 @@ disconnect_stores(struct sw_ahead *ahead)
 }
 
 static sw_rc
-push_all(struct batch *b, const char *path, struct sw_error *err)
+push_opened(struct batch *b, struct sw_error *err)
 {
 	struct sw_error unlisted = SW_ERROR_INIT;
+	sw_rc rc;
+
+	if (b->first_ready != NULL && b->max > 0 && b->first.name.kind != SW_WAL_HISTORY && take_lock(b))
+		return SW_OK;
+	if (b->lock >= 0 && list_following(b, &unlisted) != SW_OK)
+		sw_log(SW_LOG_WARNING, "nothing is archived ahead: %s", unlisted.text);
+	rc = run_batch(b, err);
+	if (b->count == 0)
+		forget_lanes(b->ahead); /* the next call may be far away */
+	return rc;
+}
+
+static sw_rc
+push_all(struct batch *b, const char *path, struct sw_error *err)
+{
 	sw_rc rc = connect_stores(b->ahead, err);
 
 	if (rc == SW_OK)
@@ -490,13 +504,9 @@ push_all(struct batch *b, const char *path, struct sw_error *err)
 		rc = sw_ledger_init(&b->ledger, b->config, path, b->push->control.system_identifier, err);
 	if (rc != SW_OK || is_noted(b))
 		return rc;
-	if (b->first_ready != NULL && b->max > 0 && b->first.name.kind != SW_WAL_HISTORY && take_lock(b))
-		return SW_OK;
-	if (b->lock >= 0 && list_following(b, &unlisted) != SW_OK)
-		sw_log(SW_LOG_WARNING, "nothing is archived ahead: %s", unlisted.text);
-	rc = run_batch(b, err);
-	if (b->count == 0)
-		forget_lanes(b->ahead); /* the next call may be far away */
+	sw_quorum_remember(&b->push->quorum, &b->ledger);
+	rc = push_opened(b, err);
+	sw_quorum_remember(&b->push->quorum, NULL);
 	return rc;
 }
 

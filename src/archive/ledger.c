@@ -232,6 +232,14 @@ check_dir(const char *dir, struct sw_error *err)
 }
 
 sw_rc
+sw_ledger_make(const struct sw_ledger *ledger, struct sw_error *err)
+{
+	sw_rc rc = sw_file_make_dirs(ledger->dir, 0700, err);
+
+	return rc == SW_OK ? check_dir(ledger->dir, err) : rc;
+}
+
+sw_rc
 sw_ledger_lock(const struct sw_ledger *ledger, int *ret_lock, struct sw_error *err)
 {
 	SW_AUTO_FREE char *path = path_of(ledger, "", LOCK);
@@ -240,9 +248,7 @@ sw_ledger_lock(const struct sw_ledger *ledger, int *ret_lock, struct sw_error *e
 
 	if (path == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = sw_file_make_dirs(ledger->dir, 0700, err);
-	if (rc == SW_OK)
-		rc = check_dir(ledger->dir, err);
+	rc = sw_ledger_make(ledger, err);
 	if (rc != SW_OK)
 		return rc;
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -280,6 +286,7 @@ sw_ledger_clean(const struct sw_ledger *ledger, const char *status_dir,
 		return;
 	while ((found = readdir(dir)) != NULL)
 		if (found->d_name[0] != '.' && strcmp(found->d_name, LOCK) != 0 &&
+			strncmp(found->d_name, SW_LEDGER_OUTAGE, strlen(SW_LEDGER_OUTAGE)) != 0 &&
 			!is_wanted(ledger, found->d_name, status_dir, registrations))
 			unlinkat(dirfd(dir), found->d_name, 0);
 	closedir(dir);

@@ -20,6 +20,7 @@
 struct sw_config;
 
 #define SW_LEDGER_HASH_LEN 16
+#define SW_LEDGER_OUTAGE "down." /* what else lies there begins so: archive/outage.h */
 #define SW_LEDGER_PAGE_LEN 40 /* XLogLongPageHeaderData, access/xlog_internal.h */
 
 struct sw_ledger {
@@ -51,15 +52,18 @@ void sw_ledger_drop(const struct sw_ledger *ledger, const char *name);
 
 /* --- for who writes ------------------------------------------------------------- */
 
+/* Make the directory, mode 0700.  SW_OK; SW_DENIED, SW_SYSTEM (also one that others may write in). */
+sw_rc sw_ledger_make(const struct sw_ledger *ledger, struct sw_error *err);
+
 /*
- * Make the directory, mode 0700, and take the lock that only one writer of a ledger has.
+ * Make the directory, and take the lock that only one writer of a ledger has.
  * ret_lock: a descriptor; closing it, or dying, gives the lock back.
  * SW_OK; SW_TRANSIENT: somebody else has it; SW_DENIED, SW_SYSTEM (also a directory that others may write in).
  */
 sw_rc sw_ledger_lock(const struct sw_ledger *ledger, int *ret_lock, struct sw_error *err);
 
 /*
- * Note that the file is durable in every repository.  registrations: a hash of their identifiers.  With the lock only.
+ * Note that the file is acknowledged: durable in every repository, or in push-quorum.  registrations: a hash of their identifiers.  With the lock only.
  * A crash leaves no entry, or the whole one.
  */
 sw_rc sw_ledger_note(const struct sw_ledger *ledger, const char *name, const struct sw_ledger_file *file,

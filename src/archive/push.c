@@ -236,33 +236,104 @@ sw_push_file_release(struct sw_push_file *file)
 /* --- repositories ------------------------------------------------------------------ */
 
 static sw_rc
-open_repository(struct sw_push *push, unsigned i, struct sw_error *err)
+read_registration(struct sw_push *push, struct sw_push_repo *r, struct sw_error *err)
 {
-	struct sw_repository *repo = &push->repos[i];
-	sw_rc rc = sw_repository_open(push->stores[i], sw_config_cluster(push->config),
-		push->control.system_identifier, repo, err);
+	sw_rc rc = sw_repository_open(r->store, sw_config_cluster(push->config), push->control.system_identifier,
+		&r->repo, err);
 
-	if (rc == SW_OK && repo->reg.segment_size != push->control.segment_size)
+	if (rc == SW_OK && r->repo.reg.segment_size != push->control.segment_size)
 		rc = sw_fail(err, SW_CONFIG, "the cluster was registered with segments of %u bytes, and now has %u",
-			repo->reg.segment_size, push->control.segment_size);
+			r->repo.reg.segment_size, push->control.segment_size);
 	return rc;
 }
 
-void
-sw_push_open(struct sw_push *push, unsigned repo)
+/* A failure stands until sw_push_open.  For sw_quorum_run. */
+static sw_rc
+open_repository(void *ctx, unsigned i, struct sw_error *err)
 {
-	if (open_repository(push, repo, &push->unopened[repo]) == SW_OK)
-		push->unopened[repo].rc = SW_OK; /* whatever failed on the way */
+	struct sw_push *push = ctx;
+	struct sw_push_repo *r = &push->repos[i];
+	sw_rc rc;
+
+	pthread_mutex_lock(&r->mutex);
+	if (!r->open && r->failed.rc == SW_OK) {
+		sw_log_quiet(sw_quorum_is_down(&push->quorum, i)); /* each attempt of something that was told to be down */
+		r->open = read_registration(push, r, &r->failed) == SW_OK;
+		sw_log_quiet(false);
+		if (r->open)
+			r->failed.rc = SW_OK; /* whatever failed on the way */
+	}
+	rc = r->failed.rc;
+	if (rc != SW_OK)
+		*err = r->failed;
+	pthread_mutex_unlock(&r->mutex);
+	return rc;
+}
+
+static bool
+is_lacking(struct sw_push *push, unsigned i)
+{
+	struct sw_push_repo *r = &push->repos[i];
+	bool open;
+
+	pthread_mutex_lock(&r->mutex);
+	open = r->open;
+	pthread_mutex_unlock(&r->mutex);
+	return !sw_quorum_rests(&push->quorum, i) && (!open || sw_quorum_is_down(&push->quorum, i));
+}
+
+bool
+sw_push_lacks(struct sw_push *push)
+{
+	bool lacks = false;
+
+	for (unsigned i = 0; i < push->repo_count; i++)
+		lacks = lacks || is_lacking(push, i);
+	return lacks;
+}
+
+/* Its credentials may be others now. */
+static void
+renew_store(const struct sw_push *push, unsigned i, struct sw_push_repo *r)
+{
+	struct sw_error ignored = SW_ERROR_INIT;
+	struct sw_store *store;
+
+	if (sw_store_open(push->config, i, &store, &ignored) != SW_OK)
+		return;
+	sw_store_free(r->store);
+	r->store = store;
+}
+
+bool
+sw_push_open(struct sw_push *push, bool anew)
+{
+	for (unsigned i = 0; i < push->repo_count; i++) {
+		struct sw_push_repo *r = &push->repos[i];
+		bool lacking = is_lacking(push, i);
+
+		pthread_mutex_lock(&r->mutex);
+		if (lacking && (r->open || r->failed.rc != SW_OK))
+			renew_store(push, i, r);
+		r->open = r->open && !lacking && !anew;
+		r->failed = (struct sw_error)SW_ERROR_INIT;
+		pthread_mutex_unlock(&r->mutex);
+	}
+	return sw_quorum_try(&push->quorum, open_repository, push) >= push->quorum.needed;
 }
 
 void
-sw_push_registrations(const struct sw_push *push, uint8_t ret_hash[SW_LEDGER_HASH_LEN])
+sw_push_registrations(struct sw_push *push, uint8_t ret_hash[SW_LEDGER_HASH_LEN])
 {
-	char ids[SW_PUSH_REPOS_MAX][SW_REPOSITORY_ID_LEN] = {0};
+	char ids[SW_QUORUM_MAX][SW_REPOSITORY_ID_LEN] = {0};
 	XXH128_canonical_t canonical;
 
-	for (unsigned i = 0; i < push->repo_count; i++)
-		memcpy(ids[i], push->repos[i].reg.id, sizeof(ids[i]));
+	for (unsigned i = 0; i < push->repo_count; i++) {
+		pthread_mutex_lock(&push->repos[i].mutex);
+		if (push->repos[i].open)
+			memcpy(ids[i], push->repos[i].repo.reg.id, sizeof(ids[i]));
+		pthread_mutex_unlock(&push->repos[i].mutex);
+	}
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits(ids, sizeof(ids)));
 	memcpy(ret_hash, canonical.digest, SW_LEDGER_HASH_LEN);
 }
@@ -270,17 +341,13 @@ sw_push_registrations(const struct sw_push *push, uint8_t ret_hash[SW_LEDGER_HAS
 static sw_rc
 make_stores(struct sw_push *push, struct sw_error *err)
 {
-	unsigned count = sw_config_repo_count(push->config);
-
-	if (sw_config_need_repo(push->config, err) != SW_OK)
-		return err->rc;
-	if (count > SW_PUSH_REPOS_MAX)
-		return sw_fail(err, SW_CONFIG, "%u repositories, at most %d are possible", count, SW_PUSH_REPOS_MAX);
-	for (; push->repo_count < count; push->repo_count++) {
-		sw_rc rc = sw_store_open(push->config, push->repo_count, &push->stores[push->repo_count], err);
+	for (; push->repo_count < push->quorum.count; push->repo_count++) {
+		struct sw_push_repo *r = &push->repos[push->repo_count];
+		sw_rc rc = sw_store_open(push->config, push->repo_count, &r->store, err);
 
 		if (rc != SW_OK)
 			return rc;
+		pthread_mutex_init(&r->mutex, NULL);
 	}
 	return SW_OK;
 }
@@ -303,37 +370,28 @@ sw_push_init(struct sw_push *ret_push, const struct sw_config *config, struct sw
 	ret_push->config = config;
 	ret_push->pgdata = pgdata != NULL ? pgdata : ".";
 	rc = sw_push_refresh(ret_push, err);
+	if (rc == SW_OK)
+		rc = sw_quorum_init(&ret_push->quorum, config, err);
 	return rc == SW_OK ? make_stores(ret_push, err) : rc;
 }
 
 void
 sw_push_release(struct sw_push *push)
 {
-	for (unsigned i = 0; i < push->repo_count; i++)
-		sw_store_free(push->stores[i]);
+	for (unsigned i = 0; i < push->repo_count; i++) {
+		sw_store_free(push->repos[i].store);
+		pthread_mutex_destroy(&push->repos[i].mutex);
+	}
 	push->repo_count = 0;
+	sw_quorum_release(&push->quorum);
 }
 
 /* --- lanes --------------------------------------------------------------------------- */
 
-sw_rc
-sw_push_lane_init(struct sw_push_lane *lane, const struct sw_push *push, bool own, struct sw_error *err)
+void
+sw_push_lane_init(struct sw_push_lane *lane, struct sw_push *push, bool own)
 {
-	*lane = (struct sw_push_lane){.push = push, .own = own};
-	for (unsigned i = 0; i < push->repo_count; i++) {
-		lane->repos[i] = push->repos[i];
-		lane->repos[i].store = own ? NULL : push->stores[i];
-	}
-	for (unsigned i = 0; own && i < push->repo_count; i++) {
-		sw_rc rc = sw_store_clone(push->stores[i], &lane->repos[i].store, err);
-
-		if (rc != SW_OK) {
-			sw_push_lane_release(lane);
-			return rc;
-		}
-	}
-	lane->ready = true;
-	return SW_OK;
+	*lane = (struct sw_push_lane){.push = push, .own = own, .ready = true};
 }
 
 void
@@ -345,17 +403,40 @@ sw_push_lane_release(struct sw_push_lane *lane)
 }
 
 static sw_rc
-put_in(struct sw_push_file *file, struct sw_push_lane *lane, unsigned i, struct sw_error *err)
+connect(struct sw_push_lane *lane, unsigned i, struct sw_error *err)
 {
-	struct sw_store_body body = sw_object_body(&file->object);
-	struct sw_repository *repo = &lane->repos[i];
-	char name[SW_STORE_NAME_MAX];
-	sw_rc rc;
+	const struct sw_push_repo *r = &lane->push->repos[i];
+	struct sw_store *store = r->store;
+	sw_rc rc = open_repository(lane->push, i, err);
 
-	if (file->push->unopened[i].rc != SW_OK) {
-		*err = file->push->unopened[i];
-		return err->rc;
+	if (rc != SW_OK || lane->repos[i].store != NULL)
+		return rc;
+	if (lane->own)
+		rc = sw_store_clone(r->store, &store, err);
+	if (rc == SW_OK) {
+		lane->repos[i] = r->repo;
+		lane->repos[i].store = store;
 	}
+	return rc;
+}
+
+struct put {
+	struct sw_push_file *file;
+	struct sw_push_lane *lane;
+};
+
+static sw_rc
+put_in(void *ctx, unsigned i, struct sw_error *err)
+{
+	struct put *put = ctx;
+	struct sw_push_file *file = put->file;
+	struct sw_store_body body = sw_object_body(&file->object);
+	struct sw_repository *repo = &put->lane->repos[i];
+	char name[SW_STORE_NAME_MAX];
+	sw_rc rc = connect(put->lane, i, err);
+
+	if (rc != SW_OK)
+		return rc;
 	sw_repository_wal_name(repo, &file->name, name);
 	rc = sw_store_put(repo->store, name, &body, err);
 	if (rc == SW_CONFLICT)
@@ -368,15 +449,8 @@ put_in(struct sw_push_file *file, struct sw_push_lane *lane, unsigned i, struct 
 sw_rc
 sw_push_file_put(struct sw_push_file *file, struct sw_push_lane *lane, struct sw_error *err)
 {
-	struct sw_error all = SW_ERROR_INIT;
+	struct put put = {.file = file, .lane = lane};
 	sw_rc rc = sw_push_file_check(file, err);
 
-	if (rc != SW_OK)
-		return rc;
-	for (unsigned i = 0; i < file->push->repo_count; i++)
-		if (put_in(file, lane, i, err) != SW_OK && all.rc == SW_OK)
-			all = *err;
-	if (all.rc != SW_OK)
-		*err = all;
-	return all.rc;
+	return rc == SW_OK ? sw_quorum_run(&lane->push->quorum, put_in, &put, err) : rc;
 }

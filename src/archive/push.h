@@ -7,11 +7,13 @@
 #ifndef SW_ARCHIVE_PUSH_H
 #define SW_ARCHIVE_PUSH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "archive/ledger.h"
 #include "archive/object.h"
+#include "archive/quorum.h"
 #include "archive/repository.h"
 #include "base/error.h"
 #include "pg/control.h"
@@ -19,16 +21,23 @@
 
 struct sw_config;
 
-#define SW_PUSH_REPOS_MAX 16
+/* One repository: its registration is read once, by whoever needs it first. */
+struct sw_push_repo {
+	struct sw_store *store;
+	pthread_mutex_t mutex;
+	/* under it */
+	bool open;
+	struct sw_error failed;    /* to open; rc SW_OK: that was not tried */
+	struct sw_repository repo; /* does not change once it is open */
+};
 
 struct sw_push {
 	const struct sw_config *config; /* borrowed */
 	const char *pgdata;
 	struct sw_control control;
+	struct sw_quorum quorum;
 	unsigned repo_count;
-	struct sw_store *stores[SW_PUSH_REPOS_MAX];
-	struct sw_repository repos[SW_PUSH_REPOS_MAX];
-	struct sw_error unopened[SW_PUSH_REPOS_MAX]; /* why a repository is none to put in; rc SW_OK: it is */
+	struct sw_push_repo repos[SW_QUORUM_MAX];
 };
 
 /*
@@ -41,22 +50,29 @@ void sw_push_release(struct sw_push *push);
 /* Read pg_control again, between files.  SW_OK, SW_SYSTEM, SW_CORRUPT. */
 sw_rc sw_push_refresh(struct sw_push *push, struct sw_error *err);
 
-/* Read one registration.  If that fails, it is a failure as soon as something is to be put there. */
-void sw_push_open(struct sw_push *push, unsigned repo);
+/*
+ * Read the registrations that were not read yet, also of what was down and is to be tried again, which gets a new store;
+ * anew: all of them.  All at once, and no longer than there is a need to wait (archive/quorum.h).  What fails is a failure as soon as something
+ * is to be put there.  While no lane is at work.  True: there are enough for push-quorum.
+ */
+bool sw_push_open(struct sw_push *push, bool anew);
+
+/* Whether sw_push_open has something to do without `anew`.  Then lanes must be released before. */
+bool sw_push_lacks(struct sw_push *push);
 
 /* Hash of the registrations that were read. */
-void sw_push_registrations(const struct sw_push *push, uint8_t ret_hash[SW_LEDGER_HASH_LEN]);
+void sw_push_registrations(struct sw_push *push, uint8_t ret_hash[SW_LEDGER_HASH_LEN]);
 
-/* One thread's connections. */
+/* One thread's connections, made when they are needed. */
 struct sw_push_lane {
-	const struct sw_push *push;
-	struct sw_repository repos[SW_PUSH_REPOS_MAX];
+	struct sw_push *push;
+	struct sw_repository repos[SW_QUORUM_MAX]; /* store NULL: not yet */
 	bool own; /* its stores are its own, not the push's */
 	bool ready;
 };
 
-/* After sw_push_open of all.  own: with connections of its own; else those of the push, which one lane may use. */
-sw_rc sw_push_lane_init(struct sw_push_lane *lane, const struct sw_push *push, bool own, struct sw_error *err);
+/* own: with connections of its own; else those of the push, which one lane may use. */
+void sw_push_lane_init(struct sw_push_lane *lane, struct sw_push *push, bool own);
 void sw_push_lane_release(struct sw_push_lane *lane); /* one that is all zeros too */
 
 struct sw_push_file {
@@ -93,8 +109,9 @@ struct sw_wal_digester_params sw_push_file_wal(const struct sw_push_file *file);
 sw_rc sw_push_file_check(const struct sw_push_file *file, struct sw_error *err);
 
 /*
- * Check it again, and put it in every repository; one's failure does not keep it from the others.
- * SW_OK: the file is durable in all of them, by this call or an earlier one (archive/conflict.h tells what is the same).
+ * Check it again, and put it in every repository at once; one's failure does not keep it from the others.
+ * SW_OK: the file is durable in all of them, or in push-quorum and the others are down, by this call or an earlier one
+ * (archive/conflict.h tells what is the same).
  * SW_CONFLICT: one holds another content under this name; it was not touched.  Everything else: try again.
  */
 sw_rc sw_push_file_put(struct sw_push_file *file, struct sw_push_lane *lane, struct sw_error *err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 static volatile sig_atomic_t caught, taken;
+static _Thread_local const atomic_bool *thread_given_up;
 
 static void
 on_signal(int sig)
@@ -26,6 +27,8 @@ sw_interrupt_catch(void)
 int
 sw_interrupt_signal(void)
 {
+	if (caught == 0 && thread_given_up != NULL && atomic_load(thread_given_up))
+		return SIGTERM;
 	return caught;
 }
 
@@ -47,9 +50,15 @@ sw_interrupt_take(void)
 sw_rc
 sw_interrupt_check(struct sw_error *err)
 {
-	if (caught == 0)
-		return SW_OK;
-	return sw_fail(err, SW_SYSTEM, "stopped by SIG%s", sigabbrev_np(caught));
+	if (caught != 0)
+		return sw_fail(err, SW_SYSTEM, "stopped by SIG%s", sigabbrev_np(caught));
+	return sw_interrupt_signal() == 0 ? SW_OK : sw_fail(err, SW_SYSTEM, "given up, it took too long");
+}
+
+void
+sw_interrupt_thread(const atomic_bool *given_up)
+{
+	thread_given_up = given_up;
 }
 
 void

@@ -4,6 +4,7 @@
 #ifndef SW_BASE_INTERRUPT_H
 #define SW_BASE_INTERRUPT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -25,6 +26,12 @@ void sw_interrupt_take(void);
 
 /* SW_OK, or SW_SYSTEM "stopped by SIGTERM" when a signal was caught. */
 sw_rc sw_interrupt_check(struct sw_error *err);
+
+/*
+ * For the calling thread alone: as if a signal had come, as soon as *given_up is true (borrowed; NULL: no more).  What it
+ * does ends within about a second then.
+ */
+void sw_interrupt_thread(const atomic_bool *given_up);
 
 /* Give the signal its default action and raise it again: a caller of ours must see the signal. */
 void sw_interrupt_die(void);

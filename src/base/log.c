@@ -5,6 +5,7 @@
 
 static enum sw_log_level max_level;
 static sw_log_sink sink;
+static _Thread_local bool thread_quiet;
 
 void
 sw_log_init(enum sw_log_level level, sw_log_sink new_sink)
@@ -14,11 +15,19 @@ sw_log_init(enum sw_log_level level, sw_log_sink new_sink)
 }
 
 void
+sw_log_quiet(bool quiet)
+{
+	thread_quiet = quiet;
+}
+
+void
 sw_log(enum sw_log_level level, const char *fmt, ...)
 {
 	char text[2048];
 	va_list ap;
 
+	if (thread_quiet)
+		level = SW_LOG_DEBUG;
 	if (sink == NULL || level > max_level)
 		return;
 	va_start(ap, fmt);

@@ -27,12 +27,16 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"interrupted push can be repeated. A file that is there with another content is never "
 			"overwritten: the push fails and says what differs, because two servers are archiving "
 			"into one place.",
+			"With push-quorum, repositories that are down do not stop the archiver: they cannot be reached, "
+			"deny access, are not registered, full, or slower than push-grace. That is logged once, and seawall sync "
+			"copies later what they missed.",
 			"The system identifier and the segment size are read from global/pg_control in the data "
 			"directory, and a segment whose header does not belong to that cluster is refused.",
 			"seawall-push --base hands over to seawall backup with the arguments that follow.",
 			NULL},
 		.status = TEXTS{
-			{"0", "The file is durable in every repository of the cluster."},
+			{"0", "The file is durable in every repository of the cluster; or in push-quorum of them, and the "
+			      "others are down."},
 			{"1", "Anything else. PostgreSQL keeps the file and tries again. The status is never above "
 			      "125, at which PostgreSQL's archiver would give up."},
 			{NULL, NULL}},

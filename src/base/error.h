@@ -7,6 +7,7 @@
 #ifndef SW_BASE_ERROR_H
 #define SW_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ typedef enum sw_rc {
 struct sw_error {
 	sw_rc rc;
 	int64_t retry_after_ms; /* what a store asked for with SW_TRANSIENT; 0 = nothing */
+	bool name_taken;        /* a put's name is taken, and what is there could not be read */
 	char text[1536];        /* what, where, why; one line */
 	char hint[512];         /* what to do; one line, may be empty */
 };

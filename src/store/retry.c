@@ -204,13 +204,17 @@ retry_put(struct sw_store *store, const char *name, const struct sw_store_body *
 {
 	struct retry *r = retry_of(store);
 	struct attempts a = {0};
+	bool taken = false; /* by any attempt */
 	sw_rc rc;
 
 	while ((rc = sw_store_put(r->inner, name, body, err)) == SW_TRANSIENT) {
+		taken = taken || err->name_taken;
 		rc = wait_for_next(r, &a, "storing", err);
 		if (rc != SW_OK)
-			return rc;
+			break;
 	}
+	if (rc != SW_OK && rc != SW_CONFLICT)
+		err->name_taken = err->name_taken || taken;
 	return rc;
 }
 

@@ -215,6 +215,8 @@ sw_store_compare(struct sw_store *store, const char *name, const struct sw_store
 	sw_stage_digest_release(&digest);
 	if (rc == SW_NOT_FOUND)
 		rc = sw_fail(err, SW_TRANSIENT, "%s/%s was there and is gone", store->url, name);
+	else if (rc != SW_OK && rc != SW_CONFLICT)
+		err->name_taken = true;
 	return rc;
 }
 

@@ -94,7 +94,8 @@ void sw_store_set_traits(struct sw_store *store, const struct sw_store_traits *t
 /*
  * Create object `name` if there is none.  Durable when SW_OK is returned.
  * If the name is taken, what is there is read: the same bytes are SW_OK (a repeated put, or one whose
- * answer was lost), others SW_CONFLICT.  A body that does not match its SHA-256 is never stored.
+ * answer was lost), others SW_CONFLICT; where it cannot be read, err->name_taken.  A body that does not match its SHA-256
+ * is never stored.
  */
 sw_rc sw_store_put(struct sw_store *store, const char *name, const struct sw_store_body *body,
 	struct sw_error *err);

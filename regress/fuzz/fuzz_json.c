@@ -1,7 +1,10 @@
-/* JSON from a store, and registrations: what is read of them is legal, and a secret is never told. */
+/* JSON from a store, registrations, records of dropped WAL: what is read of them is legal, and a secret is never told. */
+#include "archive/gap.h"
 #include "archive/repository.h"
 #include "base/json.h"
 #include "fuzz.h"
+
+#include <xxhash.h>
 
 #define SECRET "5ec2e75ec2e75ec2"
 
@@ -61,18 +64,46 @@ compare_utf8(const uint8_t *data, size_t size)
 	free(text);
 }
 
+/* A record, whose name tells its hash whatever the bytes are; and a name. */
+static void
+read_gap(const uint8_t *data, size_t size)
+{
+	static const uint32_t segment_size = 16 * 1024 * 1024;
+	struct sw_gap gap = {.timeline = 1, .first = 7, .last = 9, .time_us = INT64_C(1795520311000000)}, again;
+	struct sw_gap_record record;
+	struct sw_error err = SW_ERROR_INIT;
+	char text[SW_GAP_NAME_MAX], *name = strndup((const char *)data, size);
+	XXH128_canonical_t canonical;
+	sw_rc rc;
+
+	if (name != NULL && sw_gap_name_parse(name, segment_size, &again))
+		MUST(again.first <= again.last && strcmp(sw_gap_name_format(&again, segment_size, text), name) == 0);
+	free(name);
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, size));
+	memcpy(gap.hash, canonical.digest, sizeof(gap.hash));
+	rc = sw_gap_decode(&gap, UINT64_C(7710216540988632115), segment_size, data, size, &record, &err);
+	if (rc != SW_OK)
+		must_be_told(rc, &err);
+	else
+		MUST(memchr(record.why, 0, sizeof(record.why)) && memchr(record.host, 0, sizeof(record.host)) &&
+			memchr(record.pgdata, 0, sizeof(record.pgdata)));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	switch (take_byte(&data, &size) % 3) {
+	switch (take_byte(&data, &size) % 4) {
 	case 0:
 		read_registration(data, size);
 		break;
 	case 1:
 		read_fields(data, size);
 		break;
-	default:
+	case 2:
 		compare_utf8(data, size);
+		break;
+	default:
+		read_gap(data, size);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "archive/drop.h"
 #include "archive/ledger.h"
 #include "archive/push.h"
 #include "base/clock.h"
@@ -299,6 +300,8 @@ push_first(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lan
 	if (!lane->ready)
 		sw_push_lane_init(lane, b->push, false);
 	if (rc == SW_OK)
+		sw_drop_tell(&b->first, lane);
+	if (rc == SW_OK)
 		rc = sw_push_file_put(&b->first, lane, err);
 	return finish_first(b, rc, err);
 }
@@ -432,6 +435,7 @@ find_places(struct batch *b, const char *path, struct sw_error *err)
 		free(b->first_ready);
 		b->first_ready = NULL;
 	}
+	b->first.ready = b->first_ready;
 	return SW_OK;
 }
 
@@ -504,6 +508,8 @@ push_all(struct batch *b, const char *path, struct sw_error *err)
 		rc = sw_ledger_init(&b->ledger, b->config, path, b->push->control.system_identifier, err);
 	if (rc != SW_OK || is_noted(b))
 		return rc;
+	if (sw_drop_goes_on(&b->first))
+		return SW_OK;
 	sw_quorum_remember(&b->push->quorum, &b->ledger);
 	rc = push_opened(b, err);
 	sw_quorum_remember(&b->push->quorum, NULL);
@@ -563,5 +569,7 @@ sw_ahead_push(struct sw_ahead *ahead, const char *path, struct sw_error *err)
 		disconnect_stores(ahead); /* credentials and all may be others next time */
 	if (b.given_up)
 		sw_interrupt_take();
+	if (rc != SW_OK)
+		rc = sw_drop_instead(&b.first, err);
 	return rc == SW_OK ? rc : sw_wrap(err, "archiving %s", path);
 }

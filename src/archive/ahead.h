@@ -41,8 +41,9 @@ void sw_ahead_free(struct sw_ahead *ahead); /* NULL: nothing */
  * path: what PostgreSQL gives as %p, relative to the current directory or absolute.
  *
  * The result speaks of this file alone; what went wrong with others is logged once.  SW_OK: it is durable in all
- * repositories, or in push-quorum of them while the others are down, by this call or an earlier one.  SW_CONFLICT: a
- * repository holds another content under this name; it was not touched.  SW_CORRUPT: the file is not what its name says, or its WAL is damaged.  Everything else: try again.
+ * repositories, or in push-quorum of them while the others are down, by this call or an earlier one, or it was dropped
+ * (archive/drop.h).  SW_CONFLICT: a repository holds another content under this name; it was not touched.  SW_CORRUPT: the
+ * file is not what its name says, or its WAL is damaged.  Everything else: try again.
  * Returns when the others are done too; behind push-ahead-time none is begun, and behind twice that (or with a signal, or
  * when poll says so) what is under way is given up.  A crash leaves nothing visible that is not whole.  Any number of
  * calls, one at a time.

@@ -218,8 +218,8 @@ sw_ledger_note(const struct sw_ledger *ledger, const char *name, const struct sw
 
 /* --- the lock and the broom ------------------------------------------------------------ */
 
-static sw_rc
-check_dir(const char *dir, struct sw_error *err)
+sw_rc
+sw_ledger_check_dir(const char *dir, struct sw_error *err)
 {
 	struct stat st;
 
@@ -236,7 +236,7 @@ sw_ledger_make(const struct sw_ledger *ledger, struct sw_error *err)
 {
 	sw_rc rc = sw_file_make_dirs(ledger->dir, 0700, err);
 
-	return rc == SW_OK ? check_dir(ledger->dir, err) : rc;
+	return rc == SW_OK ? sw_ledger_check_dir(ledger->dir, err) : rc;
 }
 
 sw_rc

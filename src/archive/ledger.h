@@ -50,6 +50,9 @@ bool sw_ledger_has(const struct sw_ledger *ledger, const char *name, const struc
 /* Remove an entry; none is no error. */
 void sw_ledger_drop(const struct sw_ledger *ledger, const char *name);
 
+/* SW_OK: a directory that only its owner, who runs this, may write in.  Else SW_SYSTEM. */
+sw_rc sw_ledger_check_dir(const char *dir, struct sw_error *err);
+
 /* --- for who writes ------------------------------------------------------------- */
 
 /* Make the directory, mode 0700.  SW_OK; SW_DENIED, SW_SYSTEM (also one that others may write in). */

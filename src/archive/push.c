@@ -11,6 +11,7 @@
 
 #include "archive/conflict.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "config/config.h"
 
@@ -402,8 +403,8 @@ sw_push_lane_release(struct sw_push_lane *lane)
 	*lane = (struct sw_push_lane){0};
 }
 
-static sw_rc
-connect(struct sw_push_lane *lane, unsigned i, struct sw_error *err)
+sw_rc
+sw_push_lane_connect(struct sw_push_lane *lane, unsigned i, struct sw_error *err)
 {
 	const struct sw_push_repo *r = &lane->push->repos[i];
 	struct sw_store *store = r->store;
@@ -420,29 +421,52 @@ connect(struct sw_push_lane *lane, unsigned i, struct sw_error *err)
 	return rc;
 }
 
+static bool
+is_outage(sw_rc rc)
+{
+	return rc == SW_TRANSIENT || rc == SW_DENIED || rc == SW_SYSTEM;
+}
+
+bool
+sw_push_file_met_outage(const struct sw_push_file *file)
+{
+	return atomic_load(&file->tried) && !atomic_load(&file->refused);
+}
+
 struct put {
 	struct sw_push_file *file;
 	struct sw_push_lane *lane;
 };
 
 static sw_rc
-put_in(void *ctx, unsigned i, struct sw_error *err)
+put_there(const struct put *put, unsigned i, struct sw_error *err)
 {
-	struct put *put = ctx;
 	struct sw_push_file *file = put->file;
 	struct sw_store_body body = sw_object_body(&file->object);
 	struct sw_repository *repo = &put->lane->repos[i];
 	char name[SW_STORE_NAME_MAX];
-	sw_rc rc = connect(put->lane, i, err);
+	sw_rc rc = sw_push_lane_connect(put->lane, i, err);
 
 	if (rc != SW_OK)
 		return rc;
 	sw_repository_wal_name(repo, &file->name, name);
 	rc = sw_store_put(repo->store, name, &body, err);
-	if (rc == SW_CONFLICT)
-		rc = sw_conflict_settle(file, repo, err);
+	/* what is there and cannot be read may be another content */
+	if (rc == SW_CONFLICT && (rc = sw_conflict_settle(file, repo, err)) != SW_OK)
+		atomic_store(&file->refused, true);
 	if (rc == SW_OK && file->name.kind == SW_WAL_HISTORY)
 		sw_conflict_warn_orphans(file, repo);
+	return rc;
+}
+
+static sw_rc
+put_in(void *ctx, unsigned i, struct sw_error *err)
+{
+	const struct put *put = ctx;
+	sw_rc rc = put_there(put, i, err);
+
+	if (rc != SW_OK && (!is_outage(rc) || err->name_taken || sw_interrupt_signal() != 0))
+		atomic_store(&put->file->refused, true);
 	return rc;
 }
 
@@ -452,5 +476,8 @@ sw_push_file_put(struct sw_push_file *file, struct sw_push_lane *lane, struct sw
 	struct put put = {.file = file, .lane = lane};
 	sw_rc rc = sw_push_file_check(file, err);
 
-	return rc == SW_OK ? sw_quorum_run(&lane->push->quorum, put_in, &put, err) : rc;
+	if (rc != SW_OK)
+		return rc;
+	atomic_store(&file->tried, true);
+	return sw_quorum_run(&lane->push->quorum, put_in, &put, err);
 }

@@ -8,6 +8,7 @@
 #define SW_ARCHIVE_PUSH_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -73,6 +74,9 @@ struct sw_push_lane {
 
 /* own: with connections of its own; else those of the push, which one lane may use. */
 void sw_push_lane_init(struct sw_push_lane *lane, struct sw_push *push, bool own);
+
+/* Make the connection to a repository, if there is none yet.  What sw_repository_open gives; a failure stands until sw_push_open. */
+sw_rc sw_push_lane_connect(struct sw_push_lane *lane, unsigned repo, struct sw_error *err);
 void sw_push_lane_release(struct sw_push_lane *lane); /* one that is all zeros too */
 
 struct sw_push_file {
@@ -88,6 +92,9 @@ struct sw_push_file {
 	struct sw_filenodes filenodes; /* for reading its WAL */
 	struct sw_object object;
 	bool encoded;
+	/* by sw_push_file_put */
+	atomic_bool tried;   /* it came to a repository */
+	atomic_bool refused; /* not by an outage: a conflict, damage, wrong configuration, an interrupt */
 };
 #define SW_PUSH_FILE_INIT {.fd = -1}
 
@@ -115,6 +122,9 @@ sw_rc sw_push_file_check(const struct sw_push_file *file, struct sw_error *err);
  * SW_CONFLICT: one holds another content under this name; it was not touched.  Everything else: try again.
  */
 sw_rc sw_push_file_put(struct sw_push_file *file, struct sw_push_lane *lane, struct sw_error *err);
+
+/* It was not put, and nothing kept it from that but that repositories are down, full, or let nobody in. */
+bool sw_push_file_met_outage(const struct sw_push_file *file);
 void sw_push_file_release(struct sw_push_file *file);
 
 #endif

@@ -3,10 +3,13 @@
 
 #include "backup/take.h"
 #include "base/clock.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/note.h"
 #include "cli/progress.h"
+#include "pg/control.h"
 
 struct backup_progress {
 	struct sw_progress line;
@@ -59,16 +62,51 @@ print_text(const struct sw_manifest_header *h)
 		sw_lsn_format(h->stop, stop), sw_lsn_format(h->start, start));
 }
 
+/* Whatever became of it.  header: NULL if it failed. */
+static void
+note(const struct sw_config *config, const struct sw_manifest_header *header, int64_t started_us,
+	const struct sw_error *failed)
+{
+	const char *pgdata = sw_config_string(config, SW_OPT_PGDATA), *label = sw_config_string(config, SW_OPT_LABEL);
+	struct sw_lineage_act act = {.act = "backup", .result = header != NULL ? "done" : "failed", .started_us = started_us};
+	struct sw_control control = {0};
+	struct sw_repository repo;
+	struct sw_error err = SW_ERROR_INIT;
+	SW_AUTO_STORE *store = NULL;
+	SW_AUTO_JSON *what = NULL;
+	char stop[SW_LSN_LEN];
+
+	if (header == NULL && (pgdata == NULL || sw_control_read(pgdata, &control, NULL, &err) != SW_OK))
+		return;
+	if (sw_store_open(config, 0, &store, &err) != SW_OK || sw_repository_open(store, sw_config_cluster(config),
+		header != NULL ? header->system_identifier : control.system_identifier, &repo, &err) != SW_OK)
+		return;
+	if (header != NULL)
+		what = json_pack("{s:s, s:I, s:s, s:I, s:I, s:I}", "label", header->label, "timeline",
+			(json_int_t)header->timeline, "stop_lsn", sw_lsn_format(header->stop, stop), "size", (json_int_t)header->size,
+			"stored", (json_int_t)header->stored, "damaged_pages", (json_int_t)header->damaged_pages);
+	else
+		what = json_pack("{s:s*}", "label", label);
+	act.what = what;
+	act.error = header == NULL ? failed->text : NULL;
+	sw_note_act(config, &repo, &act);
+}
+
 sw_rc
 sw_cmd_backup(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
 	struct backup_progress progress = {.phase = -1};
 	struct sw_manifest_header header;
-	sw_rc rc;
+	int64_t started_us = sw_clock_now_us();
+	sw_rc rc = sw_note_check_reason(config, err);
 
+	if (rc != SW_OK)
+		return rc;
 	sw_progress_init(&progress.line, config, "backup");
 	rc = sw_take(config, tick, &progress, &header, err);
 	sw_progress_end(&progress.line);
+	if (rc != SW_CONFIG && sw_interrupt_signal() == 0)
+		note(config, rc == SW_OK ? &header : NULL, started_us, err);
 	if (rc != SW_OK)
 		return rc;
 	if (sw_config_bool(config, SW_OPT_JSON))

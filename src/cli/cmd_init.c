@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/note.h"
 #include "pg/connection.h"
 #include "pg/control.h"
 
@@ -140,12 +141,25 @@ make_root(const struct sw_config *config, const struct sw_store *store, struct s
 	return sw_file_make_dirs(url + 7, 0700, err);
 }
 
+static void
+note(struct sw_store *store, const struct sw_config *config, const struct sw_registration *reg, int64_t started_us)
+{
+	SW_AUTO_JSON *what = json_pack("{s:s, s:i}", "registration", reg->id, "pg_major", (int)reg->major);
+	struct sw_lineage_act act = {.act = "init", .result = "done", .what = what, .started_us = started_us};
+	struct sw_repository repo;
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (sw_repository_open(store, sw_config_cluster(config), reg->system_identifier, &repo, &err) == SW_OK)
+		sw_note_act(config, &repo, &act);
+}
+
 static sw_rc
 init_repository(const struct sw_config *config, unsigned repo, struct sw_registration *reg,
 	struct sw_error *err)
 {
 	const char *cluster = sw_config_cluster(config);
 	struct sw_registration known[SYSTEMS_MAX];
+	int64_t started_us = sw_clock_now_us();
 	SW_AUTO_STORE *store = NULL;
 	size_t count;
 	sw_rc rc = sw_store_open(config, repo, &store, err);
@@ -169,9 +183,11 @@ init_repository(const struct sw_config *config, unsigned repo, struct sw_registr
 			"server: --cluster with a name of its own");
 	}
 	rc = register_in(store, config, reg, err);
-	if (rc == SW_OK)
-		print_registration(config, repo, sw_store_url(store), reg, true);
-	return rc;
+	if (rc != SW_OK)
+		return rc;
+	note(store, config, reg, started_us);
+	print_registration(config, repo, sw_store_url(store), reg, true);
+	return SW_OK;
 }
 
 sw_rc

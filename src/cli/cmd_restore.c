@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/note.h"
 #include "cli/plans.h"
 #include "cli/progress.h"
 #include "config/settings.h"
@@ -305,16 +306,6 @@ show_progress(void *ctx, uint64_t done, uint64_t total)
 	sw_progress_show(ctx, done, total);
 }
 
-/* What root puts into another user's directory, that user cannot read. */
-static bool
-is_foreign(const struct sw_store *store)
-{
-	const char *url = sw_store_url(store);
-	struct stat st;
-
-	return geteuid() == 0 && strncmp(url, "file://", 7) == 0 && stat(url + 7, &st) == 0 && st.st_uid != 0;
-}
-
 /* For later estimates.  Who may only read restores all the same. */
 static void
 leave_measure(const struct sw_restore_job *job, const struct sw_restore_result *result, int64_t elapsed_ms)
@@ -325,8 +316,24 @@ leave_measure(const struct sw_restore_job *job, const struct sw_restore_result *
 	};
 	struct sw_error ignored = SW_ERROR_INIT;
 
-	if (!is_foreign(job->repo->store) && sw_measure_put(job->repo, &measure, &ignored) != SW_OK)
+	if (!sw_note_is_foreign(job->repo->store) && sw_measure_put(job->repo, &measure, &ignored) != SW_OK)
 		sw_log(SW_LOG_INFO, "what this restore took is not noted in the repository: %s", ignored.text);
+}
+
+static void
+note(const struct sw_config *config, const struct sw_plans *c, const struct sw_restore_job *job,
+	const struct sw_restore_result *result, int64_t started_us, const struct sw_error *err)
+{
+	char goal[SW_GOAL_TEXT_LEN];
+	SW_AUTO_JSON *what = json_pack("{s:s, s:o, s:o, s:I, s:I, s:b}", "label", job->label,
+		"target", sw_json_text(sw_goal_text(&c->request.goal, goal)), "pgdata", sw_json_text(job->pgdata),
+		"timeline", (json_int_t)c->plan.timeline, "size", (json_int_t)result->bytes, "standby", job->standby);
+	struct sw_lineage_act act = {
+		.act = "restore", .result = err == NULL ? "done" : "failed", .error = err == NULL ? NULL : err->text,
+		.what = what, .started_us = started_us,
+	};
+
+	sw_note_act(config, job->repo, &act);
 }
 
 static sw_rc
@@ -348,7 +355,7 @@ execute(const struct sw_config *config, const struct sw_plans *c, const struct s
 		.tick = show_progress,
 		.tick_ctx = &progress,
 	};
-	int64_t start = sw_clock_monotonic_ms(), elapsed_ms;
+	int64_t start = sw_clock_monotonic_ms(), started_us = sw_clock_now_us(), elapsed_ms;
 	SW_AUTO_BUF command;
 	sw_rc rc;
 
@@ -363,6 +370,8 @@ execute(const struct sw_config *config, const struct sw_plans *c, const struct s
 	sw_progress_init(&progress, config, "restore");
 	rc = sw_restore(&job, &result, err);
 	sw_progress_end(&progress);
+	if (rc != SW_CONFIG)
+		note(config, c, &job, &result, started_us, rc == SW_OK ? NULL : err);
 	if (rc != SW_OK)
 		return rc;
 	elapsed_ms = sw_clock_monotonic_ms() - start;
@@ -379,9 +388,11 @@ sw_rc
 sw_cmd_restore(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
 	__attribute__((cleanup(sw_plans_release))) struct sw_plans c = {0};
-	sw_rc rc = read_request(config, &c.request, err);
+	sw_rc rc = sw_note_check_reason(config, err);
 
 	*ret_status = 0;
+	if (rc == SW_OK)
+		rc = read_request(config, &c.request, err);
 	if (rc == SW_OK)
 		rc = sw_plans_make(config, &c, err);
 	if (rc == SW_NOT_FOUND) {

@@ -20,6 +20,7 @@ static const struct verb {
 	{SW_CMD_FIND, sw_cmd_find},
 	{SW_CMD_RESTORE, sw_cmd_restore},
 	{SW_CMD_PLAN, sw_cmd_plan},
+	{SW_CMD_LOG, sw_cmd_log},
 	{SW_CMD_CONFIG, sw_cmd_config},
 };
 

@@ -325,6 +325,32 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 		.see_also = "seawall seawall-fetch seawall-list seawall-plan",
 	},
 	{
+		.command = SW_CMD_LOG,
+		.verb = "log",
+		.title = "seawall log",
+		.page = "seawall-log",
+		.synopsis = "",
+		.purpose = "who did what with the repository",
+		.paragraphs = PARAGRAPHS{
+			"Every backup, every restore and every registration appends an entry to the repository's lineage: who, "
+			"where, when, what, why (--reason) and how it ended. This shows them, the newest last.",
+			"Each host and user has a chain of its own, whose entries carry the hash of the one before and of what "
+			"other chains had last. --verify reads them all and says whether any was changed, removed or cut off. "
+			"Of the newest entry of each chain nobody can have seen more than what is there: write access to the "
+			"bucket should not include the right to delete.",
+			"Who may read the repository but not write to it has the entry kept in lineage-spool, and is told; it is "
+			"appended by the next act of this user that may.",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("The entries were shown; with --verify: the lineage is unbroken."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "With --verify: the lineage is broken; the first place is named."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"Who restored what this year?", "seawall log --act=restore --since=2026-01-01T00:00Z"},
+			{"Is the record whole?", "seawall log --verify"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-backup seawall-restore",
+	},
+	{
 		.command = SW_CMD_CONFIG,
 		.verb = "config",
 		.title = "seawall config",

@@ -46,6 +46,7 @@ enum sw_command {
 	SW_CMD_TARGETS = 1 << 8,
 	SW_CMD_PLAN = 1 << 10,
 	SW_CMD_FIND = 1 << 11,
+	SW_CMD_LOG = 1 << 14,
 	SW_CMD_ALL = (1 << 20) - 1,
 	SW_CMD_ONLY = 1 << 20,    /* on the command line alone (--json, --help, targets) */
 	SW_CMD_NEVER = 1 << 21,   /* never on the command line: secrets show in process titles */

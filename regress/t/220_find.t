@@ -148,6 +148,25 @@ sub check_filters
 	return;
 }
 
+# Whatever asks to stop just before the COMMIT of what removed its files before is told where to stop instead.
+sub check_halves
+{
+	my ($gone) = @_;
+	my $line = "seawall restore --pgdata DIR --target-lsn $gone->{target_lsn} --target-exclusive";
+	is(find(0, '--xid', $gone->{xid})->{places}[0]{restore_without}, $line, "$gone->{kind}: without its transaction, by LSN");
+	my $just_before = $gone->{time} =~ s/\.(\d{6})/sprintf '.%06d', $1 - 1/er;
+	is(find(0, '--around', $just_before)->{places}[0]{restore}, $line, '... and before its time');
+	for my $target ([ '--target-xid', $gone->{xid} % 2**32, '--target-exclusive' ], [ '--target-time', $just_before ])
+	{
+		my $r = seawall('plan', @$target, { config => $config });
+		like($r->{err}, qr/warning: recovery stops WITHIN the DROP .*: --target-lsn $gone->{target_lsn} --target-exclusive$/m,
+			"... a plan @$target warns of it");
+	}
+	my $r = seawall('plan', '--target-lsn', $gone->{target_lsn}, '--target-exclusive', { config => $config });
+	is($r->{err}, '', '... and not of what is right') or diag SeawallTest::describe($r);
+	return;
+}
+
 sub check_details
 {
 	my ($x) = @_;
@@ -165,6 +184,7 @@ sub check_details
 	my ($gone) = @{ find(0, '--dropped', 'gone')->{found} };
 	like($gone->{restore}, qr/^seawall restore --pgdata DIR --target-lsn $gone->{target_lsn} --target-exclusive$/, 'DROP DATABASE is undone by LSN');
 	is($pg->sql("SELECT '$gone->{target_lsn}'::pg_lsn < '$gone->{lsn}'"), 't', '... before its COMMIT');
+	check_halves($_) for $gone, find(0, '--dropped', 'spare')->{found}[0];
 	my ($prepared) = @{ find(0, '--dropped', 'prepdrop')->{found} };
 	ok($prepared->{prepared}, 'a prepared transaction is said to be one');
 	my ($migration, @twice) = @{ find(0, '--restore-point')->{found} };

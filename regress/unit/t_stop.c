@@ -395,6 +395,70 @@ test_groups(void)
 	wal_repo_release(&other);
 }
 
+/* DROP DATABASE and DROP TABLESPACE remove files before they commit, in another segment here. */
+static void
+test_half(void)
+{
+	enum { BEFORE, DATABASE, BETWEEN, COMMIT, TABLESPACE, COMMIT2, BEHIND, RECORDS };
+	static const struct {
+		const char *name;
+		struct sw_goal goal;
+		int lsn; /* of the goal */
+		int half; /* the record that the stop is behind, or -1 */
+		uint32_t oid;
+	} stops[] = {
+		{"before the transaction in front", XID_EX(719), -1, -1, 0},
+		{"after it", XID(719), -1, -1, 0},
+		{"before the database's COMMIT", XID_EX(720), -1, DATABASE, 5000},
+		{"after it", XID(720), -1, -1, 0},
+		{"a time before it", TIME(2), -1, DATABASE, 5000},
+		{"before its files go", {.kind = SW_GOAL_LSN, .exclusive = true}, DATABASE, -1, 0},
+		{"after they went", {.kind = SW_GOAL_LSN}, DATABASE, DATABASE, 5000},
+		{"a record between", {.kind = SW_GOAL_LSN}, BETWEEN, DATABASE, 5000},
+		{"before the tablespace's COMMIT", XID_EX(721), -1, TABLESPACE, 6000},
+		{"behind all of it", XID_EX(722), -1, -1, 0},
+	};
+	const uint32_t database[] = {5000, 1, 1663}, tablespace = 6000;
+	struct wal_repo other;
+	struct wal_maker w;
+	sw_lsn at_record[RECORDS];
+	struct sw_walk_span span = {1, 2, 4};
+	struct sw_timeline_history history = {0};
+	struct sw_error err = SW_ERROR_INIT;
+
+	if (!wal_repo_make(&other))
+		return;
+	sw_timeline_history_parse(1, NULL, 0, &history, &err);
+	maker_init(&w, 8192, MB, 3, 2 * MB);
+	at_record[BEFORE] = wal_repo_end(&w, true, 719, T0 + 1 * S, NULL, 0);
+	wal_repo_record(&w, 720, 4, 0x20, database, sizeof(database));
+	at_record[DATABASE] = w.last;
+	wal_repo_fill(&w, 3 * MB + 5000);
+	at_record[BETWEEN] = w.last;
+	at_record[COMMIT] = wal_repo_end(&w, true, 720, T0 + 3 * S, NULL, 0);
+	wal_repo_record(&w, 721, 5, 0x10, &tablespace, sizeof(tablespace));
+	at_record[TABLESPACE] = w.last;
+	at_record[COMMIT2] = wal_repo_end(&w, true, 721, T0 + 4 * S, NULL, 0);
+	wal_repo_fill(&w, 4 * MB + 5000);
+	at_record[BEHIND] = wal_repo_end(&w, true, 722, T0 + 5 * S, NULL, 0);
+	maker_switch(&w);
+	wal_repo_segments(&other, &w, 1, 2, 3);
+	maker_release(&w);
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+		struct sw_stop_search search = {.repo = &other.repo, .spans = &span, .span_count = 1, .history = &history,
+			.redo = 2 * MB, .goal = stops[i].goal, .fresh = true, .workers = 1};
+		struct sw_stop_report report = {0};
+
+		if (stops[i].lsn >= 0)
+			search.goal.lsn = at_record[stops[i].lsn];
+		tap_ok(sw_stop_find(&search, &report, &err) == SW_OK && report.answer == SW_STOP_FOUND &&
+			report.half.lsn == (stops[i].half < 0 ? 0 : at_record[stops[i].half]) && report.half.oid == stops[i].oid,
+			"dropped by half: %s", stops[i].name);
+	}
+	sw_timeline_history_release(&history);
+	wal_repo_release(&other);
+}
+
 int
 main(void)
 {
@@ -415,6 +479,7 @@ main(void)
 		test_damage();
 		test_damaged_end();
 		test_groups();
+		test_half();
 	}
 	wal_repo_release(&r);
 	return tap_done();

@@ -402,6 +402,18 @@ explain_idle(struct sw_planning *p, struct sw_error *err)
 }
 
 static sw_rc
+explain_half(struct sw_planning *p, const struct sw_stop_half *half, struct sw_error *err)
+{
+	const char *what = half->tablespace ? "TABLESPACE" : "DATABASE";
+	char lsn[SW_LSN_LEN], timeline[64];
+
+	return sw_planning_remark(p, err, "recovery stops WITHIN the DROP %s of transaction %" PRIu64 ": the files of %s %" PRIu32
+		" are gone there, and only its name will be back; to have it back, stop before that: --target-lsn %s "
+		"--target-exclusive%s", what, half->xid, half->tablespace ? "tablespace" : "database", half->oid,
+		sw_lsn_format(half->lsn, lsn), timeline_option(p, timeline));
+}
+
+static sw_rc
 explain_stop(struct sw_planning *p, struct sw_error *err)
 {
 	const struct sw_plan *plan = p->plan;
@@ -420,6 +432,8 @@ explain_stop(struct sw_planning *p, struct sw_error *err)
 	if (rc == SW_OK && goal->kind == SW_GOAL_XID && stop->prepared && stop->commit)
 		rc = sw_planning_remark(p, err, "transaction %" PRIu32 " was a prepared one: the stop is its COMMIT PREPARED%s",
 			goal->xid, before ? ", and it will be there, still prepared" : "");
+	if (rc == SW_OK && p->report.half.lsn != 0)
+		rc = explain_half(p, &p->report.half, err);
 	if (rc == SW_OK && plan->within != 0)
 		rc = sw_planning_remark(p, err, "LSN %s is not where a record begins, but within the one at %s: recovery stops "
 			"%s the next one", sw_lsn_format(goal->lsn, lsn), sw_lsn_format(plan->within, within),

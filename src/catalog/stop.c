@@ -8,6 +8,13 @@
 
 #define AFTER_SEGMENTS 256 /* that are looked through for what comes behind the stop */
 
+#define DROPS_MAX 16 /* DROP DATABASE and DROP TABLESPACE that are followed at once */
+
+struct drop {
+	struct sw_stop_half half; /* xid 0: a database that was marked, and whose files are still there */
+	sw_lsn committed;         /* 0: it did not end yet */
+};
+
 struct finding {
 	const struct sw_stop_search *search;
 	struct sw_stop_report *report;
@@ -25,6 +32,8 @@ struct finding {
 	/* the records */
 	sw_lsn until;               /* what begins here or behind is not of interest; 0: all is */
 	bool found, past_limit;
+	struct drop drops[DROPS_MAX];
+	size_t drop_count;
 };
 
 /* --- moments ------------------------------------------------------------------------- */
@@ -128,6 +137,76 @@ note_digest(struct finding *f, const struct sw_wal_digest *d)
 		report->valid_to = d->valid_to;
 	if (d->xid_full && d->xid_next != 0)
 		f->next_xid = d->xid_next;
+}
+
+/* --- what is dropped by halves -------------------------------------------------------------- */
+
+static struct drop *
+find_drop(struct finding *f, uint32_t oid, bool tablespace)
+{
+	for (size_t i = 0; i < f->drop_count; i++)
+		if (f->drops[i].half.oid == oid && f->drops[i].half.tablespace == tablespace)
+			return &f->drops[i];
+	return NULL;
+}
+
+static void
+note_drop(struct finding *f, const struct sw_stop_half *half)
+{
+	struct drop *drop = find_drop(f, half->oid, half->tablespace);
+
+	if (drop == NULL) {
+		/* the oldest is the one that is over, as a rule */
+		if (f->drop_count == DROPS_MAX)
+			memmove(&f->drops[0], &f->drops[1], --f->drop_count * sizeof(f->drops[0]));
+		f->drops[f->drop_count++] = (struct drop){.half = *half};
+	} else if (drop->half.xid == 0 && drop->committed == 0) {
+		drop->half.xid = half->xid;
+	}
+}
+
+static void
+note_drop_end(struct finding *f, uint64_t xid, sw_lsn lsn)
+{
+	for (size_t i = 0; i < f->drop_count; i++)
+		if (f->drops[i].half.xid != 0 && (uint32_t)f->drops[i].half.xid == (uint32_t)xid && f->drops[i].committed == 0)
+			f->drops[i].committed = lsn;
+}
+
+static void
+note_drops(struct finding *f, const struct sw_wal_digest *d)
+{
+	for (size_t i = 0; i < d->invalidated_count; i++)
+		note_drop(f, &(struct sw_stop_half){.lsn = d->invalidated[i].lsn, .oid = d->invalidated[i].oid});
+	for (size_t i = 0; i < d->act_count; i++) {
+		const struct sw_wal_act *act = &d->acts[i];
+
+		for (size_t n = 0; n < act->database_count; n++)
+			note_drop(f, &(struct sw_stop_half){act->databases[n].lsn, act->databases[n].oid, false, act->xid});
+		for (size_t n = 0; n < act->tablespace_count; n++)
+			note_drop(f, &(struct sw_stop_half){act->tablespaces[n].lsn, act->tablespaces[n].oid, true, act->xid});
+		if (act->committed)
+			note_drop_end(f, act->xid, act->lsn);
+	}
+	for (size_t i = 0; i < d->end_count; i++)
+		note_drop_end(f, d->ends[i].xid, d->ends[i].lsn);
+}
+
+/* The first whose begin is recovered and whose end is not. */
+static void
+find_half(struct finding *f)
+{
+	const struct sw_stop *stop = &f->report->stop;
+	bool before = stop->kind == SW_STOP_BEFORE_END || stop->kind == SW_STOP_BEFORE_LSN;
+	sw_lsn end = before ? stop->lsn : stop->end;
+
+	for (size_t i = 0; i < f->drop_count; i++) {
+		const struct drop *drop = &f->drops[i];
+
+		if (drop->half.xid != 0 && drop->half.lsn < end && (drop->committed == 0 || drop->committed >= end) &&
+			(f->report->half.lsn == 0 || drop->half.lsn < f->report->half.lsn))
+			f->report->half = drop->half;
+	}
 }
 
 /* --- what PostgreSQL decides, record by record --------------------------------------------- */
@@ -422,6 +501,8 @@ take_item(void *ctx, const struct sw_index_item *item, struct sw_error *err)
 		end_here(f, item->first, d->reason);
 		return SW_CONFLICT;
 	}
+	if (d != NULL && f->search->fresh)
+		note_drops(f, d);
 	f->suspicious = d == NULL || item->problem != NULL;
 	f->read = f->suspicious || may_stop(f, item) || must_read(f, item);
 	f->read_at = item->first;
@@ -591,6 +672,7 @@ sw_stop_find(const struct sw_stop_search *search, struct sw_stop_report *ret_rep
 	rc = search->span_count > 0 ? look_everywhere(&f, err) : SW_OK;
 	if (rc == SW_OK && f.found) {
 		report.answer = SW_STOP_FOUND;
+		find_half(&f);
 		rc = find_after(&f, err);
 	} else if (rc == SW_OK && search->goal.kind == SW_GOAL_LATEST && report.answer != SW_STOP_NOT_KNOWN &&
 		!f.lost && (!f.ended || report.reason[0] == '\0' || report.last_segment == f.last)) {

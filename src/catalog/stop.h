@@ -66,9 +66,18 @@ enum sw_stop_answer {
 	SW_STOP_NOT_KNOWN,   /* the WAL cannot be read: `reason` */
 };
 
+/* DROP DATABASE, DROP TABLESPACE: files go before the COMMIT. */
+struct sw_stop_half {
+	sw_lsn lsn;       /* its first record that cannot be undone by stopping behind it; 0: there is none */
+	uint32_t oid;
+	bool tablespace;
+	uint64_t xid;     /* 32 or 64 bits */
+};
+
 struct sw_stop_report {
 	enum sw_stop_answer answer;
 	struct sw_stop stop;       /* FOUND */
+	struct sw_stop_half half;  /* FOUND, search.fresh: recovery stops within this, the first of its kind */
 	bool subtransaction;       /* goal.xid is one of stop.xid's */
 	sw_lsn within;             /* LSN: it lies in the record that begins here; 0: it does not, or that is not known */
 	/* of the WAL that was read, which is all of it unless FOUND: */

@@ -327,12 +327,31 @@ found_restore(const struct finding *f, const struct sw_search_found *found, char
 	add_timeline(&found->way, buf, LINE_LEN);
 }
 
+/* Stopping before `lsn` would be within a drop whose files go before its COMMIT: where that begins, or 0. */
+static sw_lsn
+half_dropped_from(const struct finding *f, uint32_t timeline, sw_lsn lsn)
+{
+	sw_lsn from = 0;
+
+	for (size_t i = 0; i < f->search.found_count; i++) {
+		const struct sw_search_found *found = &f->search.found[i];
+
+		if (found->deed.kind != 0 && found->deed.by_lsn && found->timeline == timeline &&
+			found->deed.target_lsn < lsn && lsn <= found->lsn && (from == 0 || found->deed.target_lsn < from))
+			from = found->deed.target_lsn;
+	}
+	return from;
+}
+
 static void
 hit_restore(const struct finding *f, const struct sw_search_place *p, bool exclusive, char buf[LINE_LEN])
 {
+	sw_lsn half = exclusive ? half_dropped_from(f, p->hit.timeline, p->hit.lsn) : 0;
 	char lsn[SW_LSN_LEN];
 
-	if (p->repeated)
+	if (half != 0)
+		snprintf(buf, LINE_LEN, "%s --target-lsn %s --target-exclusive", f->restore, sw_lsn_format(half, lsn));
+	else if (p->repeated)
 		snprintf(buf, LINE_LEN, "%s --target-lsn %s --target-exclusive", f->restore,
 			sw_lsn_format(exclusive ? p->hit.lsn : p->hit.end, lsn));
 	else
@@ -344,9 +363,14 @@ hit_restore(const struct finding *f, const struct sw_search_place *p, bool exclu
 static void
 time_restore(const struct finding *f, const struct sw_search_place *p, char buf[LINE_LEN])
 {
-	char time[SW_GOAL_TIME_LEN];
+	const struct sw_end *next = p->around.behind_count > 0 ? &p->around.behind[0] : NULL;
+	sw_lsn half = next != NULL ? half_dropped_from(f, next->timeline, next->lsn) : 0;
+	char time[SW_GOAL_TIME_LEN], lsn[SW_LSN_LEN];
 
-	snprintf(buf, LINE_LEN, "%s --target-time '%s'", f->restore, sw_goal_time(f->params.around_us, time));
+	if (half != 0)
+		snprintf(buf, LINE_LEN, "%s --target-lsn %s --target-exclusive", f->restore, sw_lsn_format(half, lsn));
+	else
+		snprintf(buf, LINE_LEN, "%s --target-time '%s'", f->restore, sw_goal_time(f->params.around_us, time));
 	add_timeline(&p->way, buf, LINE_LEN);
 }
 

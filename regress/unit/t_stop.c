@@ -280,6 +280,10 @@ test_points(void)
 	tap_ok(points.count == 2 && points.points[0].lsn == at[POINT_A] && points.points[1].lsn == at[POINT_A2] &&
 		points.timelines[1] == 1 && points.points[1].time_us == T0 + 22 * S, "... both");
 	tap_is(points.others[0], "b", "... and one of another");
+	search.goal = (struct sw_goal)NAME("c");
+	tap_is_int(sw_stop_points(&search, &points, &err), SW_OK, "and none of a third");
+	tap_ok(points.count == 0 && strcmp(points.others[0], "b") == 0 && strcmp(points.others[1], "a") == 0 &&
+		points.others[2][0] == '\0', "... what is there is named once, the newest first");
 	sw_path_release(&path);
 	sw_lines_release(&lines);
 }

@@ -693,6 +693,21 @@ struct naming {
 	uint64_t size;
 };
 
+/* The newest of each name. */
+static void
+note_other(struct sw_stop_points *p, const char name[64])
+{
+	const size_t count = sizeof(p->others) / sizeof(p->others[0]);
+	size_t at = 0;
+
+	if (name[0] == '\0')
+		return;
+	while (at < count - 1 && strcmp(p->others[at], name) != 0)
+		at++;
+	memmove(p->others[1], p->others[0], at * sizeof(p->others[0]));
+	memcpy(p->others[0], name, sizeof(p->others[0]));
+}
+
 static void
 note_point(struct naming *n, const struct sw_wal_point *point)
 {
@@ -709,8 +724,7 @@ note_point(struct naming *n, const struct sw_wal_point *point)
 		p->count++;
 		return;
 	}
-	memmove(p->others[1], p->others[0], sizeof(p->others) - sizeof(p->others[0]));
-	memcpy(p->others[0], point->name, sizeof(p->others[0]));
+	note_other(p, point->name);
 }
 
 static sw_rc

@@ -102,7 +102,7 @@ struct sw_stop_points {
 	struct sw_wal_point points[SW_STOP_POINTS_MAX]; /* by LSN; more are counted only */
 	uint32_t timelines[SW_STOP_POINTS_MAX];
 	uint64_t count;
-	char others[4][64]; /* the newest first; "": none */
+	char others[4][64]; /* each once, the newest first; "": none */
 	bool unknown;       /* WAL of a format that is not known was met: there may be more */
 };
 sw_rc sw_stop_points(const struct sw_stop_search *search, struct sw_stop_points *ret_points, struct sw_error *err);

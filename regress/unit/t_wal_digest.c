@@ -299,11 +299,13 @@ add_deletes(uint32_t xid, uint32_t filenode, unsigned count)
 		add_heap(xid, 0x10, 1663, 5, filenode, NULL, 0, main_data, sizeof(main_data));
 }
 
+static uint8_t class_offset = 7; /* where the next rows are inserted */
+
 static void
 add_class_row(uint32_t xid, uint32_t oid, const char *name, char persistence)
 {
 	uint8_t row[5 + 1 + 120] = {0, 0, 0, 0, 24}, *columns = row + 6;
-	const uint8_t main_data[3] = {7, 0, 0};
+	const uint8_t main_data[3] = {class_offset, 0, 0};
 	uint32_t schema = 2200;
 
 	memcpy(columns, &oid, 4);
@@ -313,6 +315,18 @@ add_class_row(uint32_t xid, uint32_t oid, const char *name, char persistence)
 	columns[114] = (uint8_t)persistence;
 	columns[115] = 'r';
 	add_heap(xid, 0x00, 1663, 5, 1259, row, sizeof(row), main_data, sizeof(main_data));
+}
+
+/* A row that moves within block 3, of which the bytes from `prefix` on are told, and others that are as they were are not. */
+static sw_lsn
+add_update(uint32_t xid, uint32_t database, uint32_t file, uint8_t from, uint8_t to, uint16_t prefix, const void *bytes, size_t len)
+{
+	uint8_t data[4 + 6 + 200] = {(uint8_t)prefix, 0, 60, 0, 0, 0, 0, 0, 24};
+	const uint8_t main_data[14] = {0, 0, 0, 0, from, 0, 0, 0x20 | 0x40, 0, 0, 0, 0, to, 0};
+
+	if (len > 0)
+		memcpy(data + 10, bytes, len);
+	return add_heap(xid, 0x40, database == 0 ? 1664 : 1663, database, file, data, (uint16_t)(10 + len), main_data, sizeof(main_data));
 }
 
 static void
@@ -516,6 +530,149 @@ test_names(void)
 	tap_ok(d.point_count == 1 && strcmp(d.points[0].name, "before the release") == 0 && d.points[0].lsn == d.last &&
 		d.points[0].end == d.valid_to, "a restore point");
 	finish(&d, "names");
+}
+
+/* "1259 1>2 4-6 6364" for each row of catalogs that moved. */
+static const char *
+moved_text(const struct sw_wal_act *act)
+{
+	static char text[2000];
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < act->moved_count; i++) {
+		const struct sw_wal_moved *m = &act->moved[i];
+
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%u %u>%u%s", i > 0 ? ", " : "", m->catalog, m->from.offset, m->to.offset,
+			m->unseen ? " unseen" : "");
+		if (m->head.from < m->head.to)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " %u-%u ", m->head.from, m->head.to);
+		for (size_t n = m->head.from; n < m->head.to; n++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%c", m->head.bytes[n] == 0 ? '.' : m->head.bytes[n]);
+	}
+	return text;
+}
+
+static void
+test_moved_rows(void)
+{
+	const uint32_t subs[] = {501, 502};
+	struct sw_wal_digest d;
+
+	begin(1);
+	add_update(500, 5, 1259, 1, 2, 5, "bcd", 3);    /* a part of the name */
+	add_update(501, 5, 1259, 20, 21, 80, "xy", 2);  /* nothing of the head, in a subtransaction */
+	add_update(500, 5, 1259, 2, 3, 80, "xy", 2);    /* the first row again */
+	add_update(500, 5, 1259, 3, 4, 7, "DE", 2);     /* its name again: what is told meets what was */
+	add_update(502, 5, 1259, 4, 5, 4, "no", 2);     /* given up */
+	add_end(502, (struct end){.abort = true});
+	add_update(500, 5, 2615, 9, 10, 4, "s", 1);
+	add_update(500, 0, 1262, 5, 6, 4, "d", 1);
+	add_update(500, 5, 1259, 4, 6, 20, "far", 3);   /* what does not meet is told by itself */
+	add_update(500, 5, 20000, 1, 2, 5, "b", 1);     /* a table's own row */
+	add_end(500, (struct end){.subxids = subs, .subxid_count = 1});
+	add_update(600, 5, 1259, 30, 31, 4, "open", 4);
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 2 && d.acts[0].xid == 500 && d.acts[0].class_updates == 5, "rows of catalogs that are updated");
+	tap_is(moved_text(&d.acts[0]), "1259 1>4 5-9 bcDE, 1259 20>21, 2615 9>10 4-5 s, 1262 5>6 4-5 d, 1259 4>6 20-23 far",
+		"... where they are now, and what is new in their heads, by LSN");
+	tap_is(moved_text(&d.acts[1]), "1259 30>31 4-8 open", "... also of what is open");
+	finish(&d, "moved rows");
+}
+
+static void
+test_moved_born(void)
+{
+	struct sw_wal_digest d;
+
+	begin(1);
+	class_offset = 40;
+	add_class_row(500, 16384, "orders", 'p');
+	add_update(500, 5, 1259, 40, 41, 8, "rxyz", 4);
+	add_update(500, 5, 1259, 41, 42, 68, "\1\0\0\0", 4);
+	add_end(500, (struct end){0});
+	class_offset = 50;
+	add_class_row(501, 17000, "scratch", 't');
+	add_end(501, (struct end){0});
+	add_update(502, 5, 1259, 50, 51, 8, "x", 1);
+	add_end(502, (struct end){.oid = 17000});
+	add_update(503, 5, 1259, 42, 50, 8, "R", 1); /* the place is another's now */
+	add_update(503, 5, 1259, 51, 52, 8, "y", 1);
+	add_end(503, (struct end){.oid = 16999});
+	class_offset = 7;
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 2 && d.acts[0].born_count == 1 && d.acts[0].moved_count == 0 && strcmp(d.acts[0].born[0].name, "ordexyz") != 0 &&
+		strcmp(d.acts[0].born[0].name, "orderxyz") == 0 && d.acts[0].born[0].schema == 1 && d.acts[0].born[0].place.block == 3 &&
+		d.acts[0].born[0].place.offset == 42 && d.acts[0].born[0].file == 1259, "a relation is told as the transaction that made it leaves it (%s)",
+		d.acts[0].born[0].name);
+	tap_ok(d.acts[1].xid == 503 && d.acts[1].dropped_oid_count == 1, "a relation without a file is dropped; a temporary one's rows and drop are no news");
+	tap_is(moved_text(&d.acts[1]), "1259 42>50 8-9 R", "... wherever they are");
+	finish(&d, "born rows that moved");
+}
+
+/* A head that is told whole; one whose row is not there. */
+static void
+test_moved_whole(void)
+{
+	uint8_t row[5 + 1 + 120] = {0, 0, 0, 0, 24};
+	const uint8_t updated[14] = {0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0}, unseen[14] = {0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0},
+		schema[3] = {8, 0, 0};
+	const uint32_t oid = 16400, third = 2200;
+	struct sw_wal_digest d;
+
+	begin(1);
+	memcpy(row + 6, &oid, 4);
+	strcpy((char *)row + 10, "orders");
+	memcpy(row + 6 + 68, &third, 4);
+	row[6 + 114] = 'p';
+	add_heap(500, 0x20, 1663, 5, 1259, row, sizeof(row), updated, sizeof(updated));
+	add_end(500, (struct end){0});
+	row[10] = 0xff;
+	add_heap(501, 0x20, 1663, 5, 1259, row, sizeof(row), updated, sizeof(updated));
+	add_end(501, (struct end){0});
+	add_heap(502, 0x20, 1663, 5, 1259, NULL, 0, unseen, sizeof(unseen));
+	add_end(502, (struct end){0});
+	strcpy((char *)row + 10, "sales");
+	add_heap(503, 0x00, 1663, 5, 2615, row, sizeof(row), schema, sizeof(schema));
+	strcpy((char *)row + 10, "pg_temp_3");
+	add_heap(503, 0x00, 1663, 5, 2615, row, sizeof(row), schema, sizeof(schema));
+	add_end(503, (struct end){0});
+	d = digest_of(MB, 400);
+	tap_ok(d.act_count == 4 && sw_wal_head_is_whole(&d.acts[0].moved[0].head) && sw_wal_head_oid(&d.acts[0].moved[0].head) == oid &&
+		sw_wal_head_third(&d.acts[0].moved[0].head) == third && d.acts[1].moved[0].head.bytes[4] == 0xff, "a whole head");
+	tap_is(moved_text(&d.acts[2]), "1259 2>3 unseen", "a row that the record does not have");
+	tap_ok(d.acts[3].moved_count == 1 && d.acts[3].moved[0].from.offset == 0 && d.acts[3].moved[0].to.offset == 8, "a schema is made");
+	finish(&d, "whole heads");
+}
+
+/* More than a summary has room for: first what changes nothing goes, then the rest. */
+static void
+test_moved_room(void)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_wal_digest d, back;
+	json_t *json;
+
+	begin(2);
+	add_file(500, 16400);
+	for (unsigned i = 0; i < SW_WAL_DIGEST_MOVED_MAX + 10; i++)
+		add_update(500, 5, 1259, (uint8_t)(1 + i % 200), (uint8_t)(1 + (i + 100) % 200), i % 100 == 0 ? 5 : 80, "ab", 2);
+	add_end(500, (struct end){.dropped = 16384, .dropped_count = 1});
+	d = digest_of((size_t)2 * MB, 400);
+	tap_ok(d.act_count == 1 && d.acts[0].moved_count <= SW_WAL_DIGEST_MOVED_MAX && d.acts[0].places_cut && !d.acts[0].cut, "rows that moved, up to a limit (%zu)",
+		d.acts[0].moved_count);
+	json = sw_wal_digest_json(&d, 65536, true);
+	tap_ok(json_dumpb(json, NULL, 0, JSON_COMPACT) <= 65536 && sw_wal_digest_parse(json, &back, &err) == SW_OK, "... cut to a summary (%s)", err.text);
+	tap_ok(back.acts[0].moved_count > 50 && back.acts[0].moved_count < 100 && back.acts[0].places_cut && back.acts[0].moved_cut == d.acts[0].moved_cut &&
+		back.truncated == d.truncated && back.acts[0].dropped_count == 1 && !back.acts[0].cut, "... what changes nothing goes first (%zu)", back.acts[0].moved_count);
+	sw_wal_digest_release(&back);
+	json_decref(json);
+	json = sw_wal_digest_json(&d, 4096, true);
+	tap_ok(json != NULL && sw_wal_digest_parse(json, &back, &err) == SW_OK && back.acts[0].moved_count == 64 && back.acts[0].moved_cut && back.truncated &&
+		!back.acts[0].cut, "... and then the rest, which is told");
+	sw_wal_digest_release(&back);
+	json_decref(json);
+	finish(&d, "many moved rows");
 }
 
 static void
@@ -823,7 +980,13 @@ test_hostile(void)
 		{"acts", "[{\"xid\":5,\"dropped\":[[1,2]]}]"}, {"acts", "[{\"xid\":5,\"dropped\":[[1,2,-3]]}]"},
 		{"acts", "[{\"xid\":5,\"dropped\":{\"a\":1}}]"}, {"acts", "[{\"xid\":5,\"subxids\":[[]]}]"}, {"acts", "[{\"xid\":5,\"cut\":0}]"},
 		{"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"rr\",\"a\"]]}]"}, {"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"r\",null]]}]"},
-		{"acts", "[{\"xid\":5,\"rows\":[[1,2,3,4,5,6]]}]"}, {"acts", "[{\"xid\":5,\"databases\":[[1,2]]}]"},
+		{"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"r\",\"a\",false,1259]]}]"}, {"acts", "[{\"xid\":5,\"born\":[[1,2,3,4,5,\"r\",\"a\",false,1,2,65536]]}]"},
+		{"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7]]}]"}, {"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,65536,6,7,\"0/1\"]]}]"},
+		{"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",true]]}]"}, {"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",72,\"00\"]]}]"},
+		{"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",71,\"0000\"]]}]"}, {"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",4,\"0\"]]}]"},
+		{"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",4,\"0g\"]]}]"}, {"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",4,\"\"]]}]"},
+		{"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",1,2,null]]}]"}, {"acts", "[{\"xid\":5,\"moved\":[[1,2,3,4,5,6,7,\"0/1\",1,2,\"a\",0]]}]"},
+		{"acts", "[{\"xid\":5,\"moved_cut\":1}]"}, {"acts", "[{\"xid\":5,\"rows\":[[1,2,3,4,5,6]]}]"}, {"acts", "[{\"xid\":5,\"databases\":[[1,2]]}]"},
 		{"tail", "{}"}, {"tail", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"\"}"},
 		{"tail", "{\"len\":2,\"whole_len\":1,\"crc\":1,\"bytes\":\"AAA=\"}"}, {"tail", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"!!!!\"}"},
 		{"head", "{\"len\":1,\"whole_len\":1,\"crc\":1,\"bytes\":\"AA==\"}"},
@@ -891,6 +1054,10 @@ main(int argc, char **argv)
 	test_rows_changed();
 	test_most_rows();
 	test_names();
+	test_moved_rows();
+	test_moved_born();
+	test_moved_whole();
+	test_moved_room();
 	test_prepared();
 	test_ends();
 	test_fragments();

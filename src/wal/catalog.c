@@ -10,6 +10,73 @@
 #define UPDATE_HAS_SUFFIX 0x40
 #define INVALID_DATABASE (-2) /* DATCONNLIMIT_INVALID_DB */
 
+/* --- heads ------------------------------------------------------------------------- */
+
+#define NAME_AT 4
+#define THIRD_AT (NAME_AT + SW_WAL_NAME_LEN)
+
+struct sw_wal_head
+sw_wal_head_make(uint32_t oid, const char *name, uint32_t third)
+{
+	struct sw_wal_head head = {.to = SW_WAL_HEAD_LEN};
+
+	memcpy(head.bytes, &oid, 4);
+	memcpy(head.bytes + NAME_AT, name, strnlen(name, SW_WAL_NAME_LEN - 1));
+	memcpy(head.bytes + THIRD_AT, &third, 4);
+	return head;
+}
+
+bool
+sw_wal_head_lay(struct sw_wal_head *head, const struct sw_wal_head *with)
+{
+	if (with->from == with->to)
+		return true;
+	if (head->from == head->to) {
+		*head = *with;
+		return true;
+	}
+	if (with->from > head->to || with->to < head->from)
+		return false;
+	memcpy(head->bytes + with->from, with->bytes + with->from, with->to - with->from);
+	head->from = with->from < head->from ? with->from : head->from;
+	head->to = with->to > head->to ? with->to : head->to;
+	return true;
+}
+
+bool
+sw_wal_head_is_whole(const struct sw_wal_head *head)
+{
+	return head->from == 0 && head->to == SW_WAL_HEAD_LEN;
+}
+
+uint32_t
+sw_wal_head_oid(const struct sw_wal_head *head)
+{
+	uint32_t oid = 0;
+
+	if (head->from == 0 && head->to >= NAME_AT)
+		memcpy(&oid, head->bytes, 4);
+	return oid;
+}
+
+void
+sw_wal_head_name(const struct sw_wal_head *head, char ret_name[SW_WAL_NAME_LEN])
+{
+	memcpy(ret_name, head->bytes + NAME_AT, SW_WAL_NAME_LEN);
+	ret_name[SW_WAL_NAME_LEN - 1] = '\0';
+}
+
+uint32_t
+sw_wal_head_third(const struct sw_wal_head *head)
+{
+	uint32_t third;
+
+	memcpy(&third, head->bytes + THIRD_AT, 4);
+	return third;
+}
+
+/* --- rows -------------------------------------------------------------------------- */
+
 /* Bytes [from, to) of a row's columns. */
 struct span {
 	const uint8_t *at; /* byte `from` */
@@ -83,12 +150,20 @@ column(const struct span *span, size_t at, void *ret_value, size_t len)
 	return true;
 }
 
+/* OID, name, and as much of the head as there is. */
 static void
-read_name(const struct span *span, struct sw_wal_catalog_row *row)
+read_head(const struct span *span, struct sw_wal_catalog_row *row)
 {
-	if (!column(span, 4, row->name, sizeof(row->name)))
+	size_t to = span->to < SW_WAL_HEAD_LEN ? span->to : SW_WAL_HEAD_LEN;
+
+	column(span, 0, &row->oid, 4);
+	if (column(span, 4, row->name, sizeof(row->name)))
+		row->name[sizeof(row->name) - 1] = '\0';
+	if (span->from >= to)
 		return;
-	row->name[sizeof(row->name) - 1] = '\0';
+	row->head.from = (uint8_t)span->from;
+	row->head.to = (uint8_t)to;
+	memcpy(row->head.bytes + span->from, span->at, to - span->from);
 }
 
 bool
@@ -100,13 +175,27 @@ sw_wal_catalog_class(const struct sw_wal_record *record, const struct sw_wal_par
 
 	if (!find_row(parts, event, block_size, &span))
 		return false;
-	column(&span, 0, &row.oid, 4);
-	read_name(&span, &row);
+	read_head(&span, &row);
 	column(&span, 68, &row.schema, 4);
 	row.has_filenode = column(&span, 88, &row.filenode, 4);
 	row.has_tablespace = column(&span, 92, &row.tablespace, 4);
 	column(&span, record->format->major >= 18 ? 118 : 114, &row.persistence, 1);
 	column(&span, record->format->major >= 18 ? 119 : 115, &row.kind, 1);
+	*ret_row = row;
+	return true;
+}
+
+bool
+sw_wal_catalog_namespace(const struct sw_wal_record *record, const struct sw_wal_parts *parts,
+	const struct sw_wal_event *event, uint32_t block_size, struct sw_wal_catalog_row *ret_row)
+{
+	struct sw_wal_catalog_row row = {0};
+	struct span span;
+
+	(void)record;
+	if (!find_row(parts, event, block_size, &span))
+		return false;
+	read_head(&span, &row);
 	*ret_row = row;
 	return true;
 }
@@ -121,8 +210,7 @@ sw_wal_catalog_database(const struct sw_wal_record *record, const struct sw_wal_
 
 	if (!find_row(parts, event, block_size, &span))
 		return false;
-	column(&span, 0, &row.oid, 4);
-	read_name(&span, &row);
+	read_head(&span, &row);
 	/* in 14 behind two names, datcollate and datctype */
 	column(&span, record->format->major >= 15 ? 80 : 208, &connections, 4);
 	row.invalid = connections == INVALID_DATABASE;

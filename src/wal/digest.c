@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wal/temporary.h"
+
 #define MEMORY_MAX (4u << 20) /* of all lists */
 #define OPEN_BUCKETS 1024
 #define OPEN_MAX 4096
@@ -12,6 +14,8 @@
 #define FIRST_USER_FILENODE 16384
 #define STATISTIC_OF_RELATION 2 /* PGSTAT_KIND_RELATION */
 #define INVALIDATED_RELATION (-2)
+#define JOIN_BACK 8 /* so many items back it is looked whether a row was moved before */
+#define LAST_WITHOUT_DROPPED_OIDS 14
 #define XID_LIMIT (UINT64_C(1) << 53) /* JSON's numbers */
 #define FIRST_NORMAL_XID 3
 
@@ -47,6 +51,8 @@ struct gather {
 	bool ends_limited;
 	unsigned early;             /* records with an xid, up to EARLY_RECORDS */
 	size_t rows_count;          /* in acts */
+	size_t moved_count;         /* in builds and acts */
+	struct sw_wal_temporary temporary;
 };
 
 struct sw_wal_digester {
@@ -59,8 +65,8 @@ struct sw_wal_digester {
 #define ACT_LISTS(each) \
 	each(subxids, subxid_count) each(dropped, dropped_count) each(dropped_oids, dropped_oid_count) \
 	each(touched, touched_count) each(created, created_count) each(born, born_count) \
-	each(truncated, truncated_count) each(databases, database_count) each(tablespaces, tablespace_count) \
-	each(rows, rows_count)
+	each(moved, moved_count) each(truncated, truncated_count) each(databases, database_count) \
+	each(tablespaces, tablespace_count) each(rows, rows_count)
 
 /* Lists grow by doubling, so that their count tells their room. */
 static size_t
@@ -121,6 +127,7 @@ forget_act(struct gather *g, struct sw_wal_act *act)
 	ACT_LISTS(GIVE_BACK)
 #undef GIVE_BACK
 	g->rows_count -= act->rows_count;
+	g->moved_count -= act->moved_count;
 	release_act(act);
 }
 
@@ -266,12 +273,16 @@ static void
 merge(struct gather *g, struct build *top, struct build *sub)
 {
 	struct sw_wal_act *to = &top->act, *from = &sub->act;
+	size_t moved = to->moved_count;
 
 #define MERGE_LIST(list, count) \
 	for (size_t i = 0; i < from->count; i++) \
 		ADD_TO_ACT(g, to, list, count, from->list[i]);
 	ACT_LISTS(MERGE_LIST)
 #undef MERGE_LIST
+	g->moved_count += to->moved_count - moved;
+	to->moved_cut |= from->moved_cut;
+	to->places_cut |= from->places_cut;
 	for (size_t i = 0; i < sub->temp_count; i++)
 		(void)ADD(g, top->temps, top->temp_count, SW_WAL_DIGEST_LIST_MAX, sub->temps[i]);
 	if (from->first != 0 && (to->first == 0 || from->first < to->first))
@@ -458,9 +469,10 @@ static bool
 says_something(const struct sw_wal_act *act, bool temporary)
 {
 	if (act->dropped_count + act->dropped_oid_count + act->created_count + act->born_count +
-		act->truncated_count + act->database_count + act->tablespace_count + act->rows_count > 0)
+		act->truncated_count + act->database_count + act->tablespace_count + act->rows_count +
+		act->moved_count > 0)
 		return true;
-	return act->remapped || act->cut ||
+	return act->remapped || act->cut || act->moved_cut || act->places_cut ||
 		(!temporary && (act->class_updates > 0 || (!act->committed && act->class_deletes > 0)));
 }
 
@@ -647,11 +659,11 @@ add_dropped(struct gather *g, struct build *b, const struct sw_wal_transaction *
 	for (uint32_t i = 0; i < t->statistics.count; i++) {
 		struct sw_wal_statistic s = sw_wal_event_statistic(&t->statistics, i);
 
-		if (s.kind == STATISTIC_OF_RELATION)
+		if (s.kind == STATISTIC_OF_RELATION &&
+			!sw_wal_temporary_relation(&g->temporary, s.database, (uint32_t)s.object))
 			ADD_TO_ACT(g, act, dropped_oids, dropped_oid_count,
 				(struct sw_wal_object){s.database, (uint32_t)s.object});
 	}
-	add_touched(g, act, t);
 	subtract_files(g, act);
 	subtract_oids(g, b);
 }
@@ -715,6 +727,14 @@ keep_build(struct gather *g, struct build *b)
 	forget_build(g, b);
 }
 
+static int
+compare_moved(const void *a, const void *b)
+{
+	const struct sw_wal_moved *x = a, *y = b;
+
+	return (x->lsn > y->lsn) - (x->lsn < y->lsn);
+}
+
 static void
 note_commit(struct gather *g, const struct sw_wal_record *record, const struct sw_wal_event *e)
 {
@@ -722,8 +742,9 @@ note_commit(struct gather *g, const struct sw_wal_record *record, const struct s
 	struct build *b = gather_parts(g, t);
 	struct sw_wal_change change;
 	bool changed = sw_wal_change_take(&g->meaning.changes, t->xid, &change);
+	uint32_t dropped = t->relations.whole_count + t->statistics.whole_count;
 
-	if (b == NULL && !changed && t->relations.whole_count == 0)
+	if (b == NULL && !changed && dropped == 0)
 		return;
 	if (b == NULL)
 		b = new_build(g, t->xid);
@@ -731,8 +752,12 @@ note_commit(struct gather *g, const struct sw_wal_record *record, const struct s
 		return;
 	for (; changed; changed = sw_wal_change_take(&g->meaning.changes, t->xid, &change))
 		add_rows(g, &b->act, &change);
-	if (t->relations.whole_count > 0)
+	if (dropped > 0)
 		add_dropped(g, b, t);
+	if (t->relations.whole_count > 0 || b->act.moved_count > 0 || b->act.moved_cut)
+		add_touched(g, &b->act, t);
+	if (t->subxids.count > 0 && b->act.moved_count > 1)
+		qsort(b->act.moved, b->act.moved_count, sizeof(*b->act.moved), compare_moved);
 	if (b->act.first == 0)
 		b->act.first = record->lsn;
 	b->act.xid = t->xid;
@@ -765,12 +790,16 @@ note_time(struct gather *g, int64_t time_us)
 }
 
 static void
-note_born(struct gather *g, struct build *b, uint32_t database, const struct sw_wal_catalog_row *row)
+note_born(struct gather *g, struct build *b, const struct sw_wal_news *n)
 {
+	const struct sw_wal_catalog_row *row = n->row;
+	const struct sw_wal_event *e = n->event;
+	uint32_t database = e->rows.relation.database;
 	struct sw_wal_born born = {
 		.database = database, .oid = row->oid, .schema = row->schema, .filenode = row->filenode,
 		.tablespace = row->tablespace, .kind = database == 0 ? 'D' : row->kind,
-		.unlogged = database != 0 && row->persistence == 'u',
+		.unlogged = database != 0 && row->persistence == 'u', .file = e->rows.relation.filenode,
+		.place = {e->rows.block, e->rows.offset},
 	};
 
 	if (row->oid == 0)
@@ -779,49 +808,177 @@ note_born(struct gather *g, struct build *b, uint32_t database, const struct sw_
 	ADD_TO_ACT(g, &b->act, born, born_count, born);
 }
 
+static bool
+is_at(struct sw_wal_place a, struct sw_wal_place b)
+{
+	return a.offset == b.offset && a.block == b.block;
+}
+
+/* A row that this transaction made is told as it is now.  One that it made and deleted needs no place. */
+static bool
+join_born(struct build *b, const struct sw_wal_moved *m)
+{
+	struct sw_wal_act *act = &b->act;
+
+	for (size_t i = act->born_count; i > 0 && i + JOIN_BACK > act->born_count; i--) {
+		struct sw_wal_born *born = &act->born[i - 1];
+		struct sw_wal_head head = sw_wal_head_make(born->oid, born->name, born->schema);
+
+		if (born->database != m->database || born->file != m->file || !is_at(born->place, m->from))
+			continue;
+		if (m->unseen)
+			return false;
+		born->place = m->to;
+		if (!sw_wal_head_lay(&head, &m->head))
+			return false;
+		sw_wal_head_name(&head, born->name);
+		if (born->kind != 'D')
+			born->schema = sw_wal_head_third(&head);
+		return true;
+	}
+	return false;
+}
+
+static bool
+join_moved(struct build *b, const struct sw_wal_moved *m)
+{
+	struct sw_wal_act *act = &b->act;
+
+	for (size_t i = act->moved_count; i > 0 && i + JOIN_BACK > act->moved_count; i--) {
+		struct sw_wal_moved *before = &act->moved[i - 1];
+
+		if (before->catalog != m->catalog || before->database != m->database || before->file != m->file ||
+			!is_at(before->to, m->from))
+			continue;
+		if (!sw_wal_head_lay(&before->head, &m->head))
+			return false;
+		before->to = m->to;
+		before->unseen = (before->unseen && !sw_wal_head_is_whole(&m->head)) || m->unseen;
+		return true;
+	}
+	return false;
+}
+
+/* The row of a catalog is elsewhere now, and may have another head. */
+static void
+note_moved(struct gather *g, struct build *b, const struct sw_wal_news *n)
+{
+	const struct sw_wal_event *e = n->event;
+	struct sw_wal_moved m = {
+		.catalog = n->catalog, .database = e->rows.relation.database, .file = e->rows.relation.filenode,
+		.lsn = n->record->lsn,
+	};
+	bool same;
+
+	if (e->rows.change != SW_WAL_DELETE)
+		m.to = (struct sw_wal_place){e->rows.block, e->rows.offset};
+	if (e->rows.change == SW_WAL_DELETE)
+		m.from = (struct sw_wal_place){e->rows.block, e->rows.offset};
+	if (e->rows.change == SW_WAL_UPDATE)
+		m.from = (struct sw_wal_place){e->rows.old_block, e->rows.old_offset};
+	if (e->rows.change != SW_WAL_DELETE && n->row != NULL)
+		m.head = n->row->head;
+	m.unseen = e->rows.change != SW_WAL_DELETE && n->row == NULL;
+	if (e->rows.offset == 0 || (m.from.offset != 0 && (join_born(b, &m) || join_moved(b, &m))))
+		return;
+	same = !m.unseen && m.head.from == m.head.to;
+	if (g->moved_count >= SW_WAL_DIGEST_MOVED_MAX) {
+		b->act.moved_cut |= !same;
+		b->act.places_cut = true;
+		g->digest.truncated |= !same;
+		return;
+	}
+	if (ADD(g, b->act.moved, b->act.moved_count, SW_WAL_DIGEST_MOVED_MAX, m))
+		g->moved_count++;
+	else
+		b->act.moved_cut = b->act.places_cut = true;
+}
+
+/* Is the row a temporary relation's?  Where the record does not tell, by what it was before. */
+static bool
+is_temporary(struct gather *g, const struct sw_wal_news *n)
+{
+	const struct sw_wal_event *e = n->event;
+	const struct sw_wal_relation *file = &e->rows.relation;
+	bool temporary = n->row != NULL && n->row->persistence == 't';
+
+	if (e->rows.change != SW_WAL_INSERT && (n->row == NULL || n->row->persistence == 0))
+		temporary = e->rows.change == SW_WAL_UPDATE ?
+			sw_wal_temporary_row(&g->temporary, file->database, file->filenode, e->rows.old_block, e->rows.old_offset) :
+			sw_wal_temporary_row(&g->temporary, file->database, file->filenode, e->rows.block, e->rows.offset);
+	if (e->rows.change != SW_WAL_DELETE)
+		sw_wal_temporary_set_row(&g->temporary, file->database, file->filenode, e->rows.block, e->rows.offset, temporary);
+	if (e->rows.change == SW_WAL_INSERT && n->row != NULL)
+		sw_wal_temporary_set_relation(&g->temporary, file->database, n->row->oid, temporary);
+	return temporary;
+}
+
 static void
 note_class_row(struct gather *g, const struct sw_wal_news *n)
 {
-	bool temporary = n->row != NULL && n->row->persistence == 't';
+	enum sw_wal_row_change change = n->event->rows.change;
+	bool temporary;
 	struct build *b;
 
-	if (n->event->rows.change == SW_WAL_IN_PLACE)
+	if (change == SW_WAL_IN_PLACE)
 		return;
+	temporary = is_temporary(g, n);
 	b = build_of(g, n->record->xid, n->record->lsn);
 	if (b == NULL)
 		return;
 	b->temporary |= temporary;
 	if (temporary) {
-		if (n->event->rows.change == SW_WAL_INSERT)
+		if (change == SW_WAL_INSERT)
 			(void)ADD(g, b->temps, b->temp_count, SW_WAL_DIGEST_LIST_MAX,
 				(struct sw_wal_object){n->event->rows.relation.database, n->row->oid});
-	} else if (n->event->rows.change == SW_WAL_UPDATE) {
-		b->act.class_updates++;
-	} else if (n->event->rows.change == SW_WAL_DELETE) {
-		b->act.class_deletes++;
-	} else if (n->row != NULL) {
-		note_born(g, b, n->event->rows.relation.database, n->row);
+	} else if (change == SW_WAL_INSERT) {
+		if (n->row != NULL)
+			note_born(g, b, n);
+	} else {
+		b->act.class_updates += change == SW_WAL_UPDATE;
+		b->act.class_deletes += change == SW_WAL_DELETE;
+		if (change == SW_WAL_UPDATE || n->record->format->major <= LAST_WITHOUT_DROPPED_OIDS)
+			note_moved(g, b, n);
 	}
+}
+
+/* Nobody asks for the schemas of temporary relations. */
+static void
+note_schema_row(struct gather *g, const struct sw_wal_news *n)
+{
+	bool inserted = n->event->rows.change == SW_WAL_INSERT;
+	struct build *b;
+
+	if (!inserted && n->event->rows.change != SW_WAL_UPDATE)
+		return;
+	if (inserted && (n->row == NULL || !sw_wal_head_is_whole(&n->row->head) || strncmp(n->row->name, "pg_temp_", 8) == 0 ||
+		strncmp(n->row->name, "pg_toast_temp_", 14) == 0))
+		return;
+	b = build_of(g, n->record->xid, n->record->lsn);
+	if (b != NULL)
+		note_moved(g, b, n);
 }
 
 static void
 note_database_row(struct gather *g, const struct sw_wal_news *n)
 {
+	enum sw_wal_row_change change = n->event->rows.change;
 	struct sw_wal_digest *d = &g->digest;
 	struct sw_wal_invalidated gone = {.lsn = n->record->lsn};
 	struct build *b;
 
-	if (n->row == NULL)
-		return;
-	if (n->event->rows.change == SW_WAL_IN_PLACE && n->row->invalid) {
+	if (change == SW_WAL_IN_PLACE && n->row != NULL && n->row->invalid) {
 		gone.oid = n->row->oid;
 		memcpy(gone.name, n->row->name, sizeof(gone.name));
 		(void)ADD(g, d->invalidated, d->invalidated_count, SW_WAL_DIGEST_POINTS_MAX, gone);
-	} else if (n->event->rows.change == SW_WAL_INSERT) {
-		b = build_of(g, n->record->xid, n->record->lsn);
-		if (b != NULL)
-			note_born(g, b, 0, n->row);
 	}
+	if (change != SW_WAL_UPDATE && (change != SW_WAL_INSERT || n->row == NULL))
+		return;
+	b = build_of(g, n->record->xid, n->record->lsn);
+	if (b != NULL && change == SW_WAL_INSERT)
+		note_born(g, b, n);
+	else if (b != NULL)
+		note_moved(g, b, n);
 }
 
 static void
@@ -932,6 +1089,8 @@ note_event(struct gather *g, const struct sw_wal_news *n)
 	case SW_WAL_ROWS:
 		if (n->catalog == SW_WAL_PG_CLASS)
 			note_class_row(g, n);
+		else if (n->catalog == SW_WAL_PG_NAMESPACE)
+			note_schema_row(g, n);
 		else
 			note_database_row(g, n);
 		break;
@@ -1116,7 +1275,7 @@ gather_init(struct gather *g, const struct sw_wal_digester_params *wal, uint32_t
 	};
 	sw_rc rc = sw_wal_meaning_init(&g->meaning, &params, err);
 
-	g->salt = sw_wal_change_salt();
+	g->salt = g->temporary.salt = sw_wal_change_salt();
 	g->meaning.changes.keep_small = true;
 	g->digest.ends_below = UINT64_MAX;
 	return rc;

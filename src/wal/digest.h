@@ -26,6 +26,7 @@
 #define SW_WAL_DIGEST_LIST_MAX 65536     /* and all of them 4 MiB */
 #define SW_WAL_DIGEST_ENDS 128           /* ends kept: those with the lowest xids */
 #define SW_WAL_DIGEST_POINTS_MAX 1024    /* restore points; checkpoints likewise */
+#define SW_WAL_DIGEST_MOVED_MAX 8192     /* rows of catalogs that moved, in all acts */
 #define SW_WAL_DIGEST_CHANGES 128        /* (transaction, relation) pairs kept: those with the most rows; `truncated` says
                                           * that one of the others has SW_WAL_DIGEST_CHANGES_MIN rows or more */
 #define SW_WAL_DIGEST_CHANGES_MIN 100    /* rows; what a transaction that began and ended here changed below that is not told */
@@ -35,6 +36,12 @@ struct sw_wal_object {
 	uint32_t database, oid;
 };
 
+/* Where a row is in a catalog's file. */
+struct sw_wal_place {
+	uint32_t block;
+	uint16_t offset; /* 0: nowhere, or not known */
+};
+
 /* A row of pg_class or pg_database (then kind 'D') that a transaction inserted; never of a temporary relation. */
 struct sw_wal_born {
 	uint32_t database; /* of pg_class's row; kind 'D': 0 */
@@ -42,6 +49,21 @@ struct sw_wal_born {
 	char kind;         /* pg_class.relkind, or 'D' */
 	bool unlogged;
 	char name[SW_WAL_NAME_LEN];
+	uint32_t file; /* the catalog's; not told by older digests, like the place */
+	struct sw_wal_place place;
+};
+
+/*
+ * A row of pg_class, pg_namespace or pg_database got another place, because it was updated.  pg_namespace: or was
+ * inserted (`from` nowhere); pg_class in 14: or deleted (`to` nowhere).
+ */
+struct sw_wal_moved {
+	uint32_t catalog;        /* SW_WAL_PG_CLASS, … */
+	uint32_t database, file; /* the catalog's */
+	struct sw_wal_place from, to;
+	sw_lsn lsn;
+	bool unseen;             /* what the row has in it is not known */
+	struct sw_wal_head head; /* what is new in it, and perhaps more */
 };
 
 /* DROP DATABASE, DROP TABLESPACE: its first record that cannot be undone by stopping behind it. */
@@ -60,9 +82,9 @@ struct sw_wal_rows {
  * What one transaction did, as far as this stretch shows it.
  *
  * A relation that was born in a transaction and dropped by it, and the file that it was born with, are left out of
- * `dropped`, `dropped_oids` and `created`, as far as both are in this stretch.  A COMMIT that drops no file has no `dropped_oids`: its relations were temporary, or had no
- * rows (views, partitioned tables).  Deleting rows of pg_class is nothing to tell of a transaction that committed
- * here and did nothing else: those of temporary relations look the same.
+ * `dropped`, `dropped_oids` and `created`, as far as both are in this stretch.  `dropped_oids` may be of temporary relations whose
+ * birth is not in this stretch; from 15 on deleting rows of pg_class is nothing to tell of a transaction that committed here
+ * and did nothing else.
  */
 struct sw_wal_act {
 	uint64_t xid;      /* 64 bits if the digest's xid_full; committed: the top one, else that of the records */
@@ -82,12 +104,16 @@ struct sw_wal_act {
 	struct sw_wal_object *dropped_oids; /* COMMIT, 15 and later: relations whose statistics went */
 	size_t dropped_oid_count;
 	struct sw_wal_object *touched;    /* COMMIT that drops files: relations that it changed, by their cache's invalidation */
-	size_t touched_count;
+	size_t touched_count;               /* … or moved rows of catalogs */
 	struct sw_wal_relation *created;  /* files made, main fork, or init fork of an unlogged relation; not those of CREATE
 	                                   * DATABASE, or made before there was an xid */
 	size_t created_count;
 	struct sw_wal_born *born;
 	size_t born_count;
+	struct sw_wal_moved *moved;       /* by LSN; those of born rows and those that follow one another are joined */
+	size_t moved_count;
+	bool moved_cut;    /* there are more, and they may have other names */
+	bool places_cut;   /* there are more, with the names that they had */
 	struct sw_wal_object *truncated;  /* wal_level = logical only */
 	size_t truncated_count;
 	struct sw_wal_gone *databases, *tablespaces;

@@ -1,6 +1,7 @@
 #include "wal/digest.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,34 +20,37 @@ static const char *const verdicts[] = {
 /* --- what is left out for want of room ------------------------------------------------- */
 
 struct diet {
-	size_t born, ends, list, acts, points; /* at most; list: of each other list of an act */
+	size_t moved, born, ends, list, acts, points; /* at most; list: of each other list of an act */
 	uint64_t rows_min;
 	bool no_fragments;
+	bool no_places; /* rows of catalogs that moved and tell the same */
 };
 
 #define ALL SIZE_MAX
 static const struct diet diets[] = {
-	{ALL, ALL, ALL, ALL, ALL, 0, false},
-	{64, ALL, ALL, ALL, ALL, 0, false},
-	{8, ALL, ALL, ALL, ALL, 0, false},
-	{0, ALL, ALL, ALL, ALL, 0, false},
-	{0, ALL, ALL, ALL, ALL, 10, false},
-	{0, ALL, ALL, ALL, ALL, 100, false},
-	{0, 64, ALL, ALL, ALL, 100, false},
-	{0, 16, ALL, ALL, ALL, 100, false},
-	{0, 0, ALL, ALL, ALL, 100, false},
-	{0, 0, 256, ALL, ALL, 100, false},
-	{0, 0, 32, ALL, ALL, 100, false},
-	{0, 0, 32, 256, ALL, 1000, false},
-	{0, 0, 32, 64, ALL, 1000, false},
-	{0, 0, 8, 64, ALL, 10000, false},
-	{0, 0, 8, 16, 256, 10000, false},
-	{0, 0, 8, 4, 64, 100000, false},
-	{0, 0, 8, 4, 16, 100000, false},
-	{0, 0, 8, 4, 16, 100000, true},
-	{0, 0, 0, 0, 8, 0, true},
-	{0, 0, 0, 0, 1, 0, true},
-	{0, 0, 0, 0, 0, 0, true},
+	{ALL, ALL, ALL, ALL, ALL, ALL, 0, false, false},
+	{ALL, ALL, ALL, ALL, ALL, ALL, 0, false, true},
+	{ALL, 64, ALL, ALL, ALL, ALL, 0, false, true},
+	{64, 8, ALL, ALL, ALL, ALL, 0, false, true},
+	{64, 0, ALL, ALL, ALL, ALL, 0, false, true},
+	{8, 0, ALL, ALL, ALL, ALL, 10, false, true},
+	{8, 0, ALL, ALL, ALL, ALL, 100, false, true},
+	{8, 0, 64, ALL, ALL, ALL, 100, false, true},
+	{8, 0, 16, ALL, ALL, ALL, 100, false, true},
+	{8, 0, 0, ALL, ALL, ALL, 100, false, true},
+	{0, 0, 0, ALL, ALL, ALL, 100, false, true},
+	{0, 0, 0, 256, ALL, ALL, 100, false, true},
+	{0, 0, 0, 32, ALL, ALL, 100, false, true},
+	{0, 0, 0, 32, 256, ALL, 1000, false, true},
+	{0, 0, 0, 32, 64, ALL, 1000, false, true},
+	{0, 0, 0, 8, 64, ALL, 10000, false, true},
+	{0, 0, 0, 8, 16, 256, 10000, false, true},
+	{0, 0, 0, 8, 4, 64, 100000, false, true},
+	{0, 0, 0, 8, 4, 16, 100000, false, true},
+	{0, 0, 0, 8, 4, 16, 100000, true, true},
+	{0, 0, 0, 0, 0, 8, 0, true, true},
+	{0, 0, 0, 0, 0, 1, 0, true, true},
+	{0, 0, 0, 0, 0, 0, 0, true, true},
 };
 #define DIET_COUNT (sizeof(diets) / sizeof(diets[0]))
 
@@ -54,6 +58,7 @@ struct writer {
 	const struct diet *diet;
 	bool failed; /* out of memory */
 	bool cut;    /* something was left out that nothing else tells */
+	bool moved_cut, places_cut; /* of moved rows */
 };
 
 static size_t
@@ -211,8 +216,60 @@ born(struct writer *w, const struct sw_wal_born *list, size_t count)
 
 		append(w, item, sw_json_text(kind));
 		append(w, item, sw_json_text(b->name));
-		if (b->unlogged)
-			append(w, item, json_true());
+		if (b->unlogged || b->place.offset != 0)
+			append(w, item, json_boolean(b->unlogged));
+		if (b->place.offset != 0) {
+			append(w, item, number(b->file));
+			append(w, item, number(b->place.block));
+			append(w, item, number(b->place.offset));
+		}
+		append(w, array, item);
+	}
+	return array;
+}
+
+/* Of a whole head OID, third column and name; of less where it begins, and the bytes. */
+static void
+append_head(struct writer *w, json_t *item, const struct sw_wal_head *head)
+{
+	char hex[2 * SW_WAL_HEAD_LEN + 1] = "", name[SW_WAL_NAME_LEN];
+
+	sw_wal_head_name(head, name);
+	if (sw_wal_head_is_whole(head) && sw_json_text_ok(name)) {
+		append(w, item, number(sw_wal_head_oid(head)));
+		append(w, item, number(sw_wal_head_third(head)));
+		append(w, item, json_string(name));
+		return;
+	}
+	for (size_t i = head->from; i < head->to; i++)
+		snprintf(hex + 2 * (i - head->from), 3, "%02x", head->bytes[i]);
+	append(w, item, number(head->from));
+	append(w, item, json_string(hex));
+}
+
+static json_t *
+moved(struct writer *w, const struct sw_wal_moved *list, size_t count)
+{
+	json_t *array = json_array();
+	size_t left = w->diet->moved;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct sw_wal_moved *m = &list[i];
+		bool same = !m->unseen && m->head.from == m->head.to && m->to.offset != 0;
+		json_t *item;
+
+		if (left == 0 || (same && w->diet->no_places)) {
+			w->places_cut = true;
+			w->moved_cut |= !same;
+			continue;
+		}
+		left--;
+		item = NUMBERS(w, m->catalog, m->database, m->file, m->from.block, m->from.offset, m->to.block, m->to.offset);
+		append(w, item, lsn(m->lsn));
+		if (m->unseen)
+			append(w, item, json_false());
+		else if (!same)
+			append_head(w, item, &m->head);
 		append(w, array, item);
 	}
 	return array;
@@ -272,13 +329,16 @@ act_json(struct writer *all, const struct sw_wal_act *a)
 	put_list(w, o, "dropped_oids", objects(w, a->dropped_oids, a->dropped_oid_count));
 	put_list(w, o, "touched", objects(w, a->touched, a->touched_count));
 	put_list(w, o, "created", relations(w, a->created, a->created_count));
+	put_list(w, o, "moved", moved(w, a->moved, a->moved_count));
+	put_true(w, o, "moved_cut", a->moved_cut || one.moved_cut);
+	put_true(w, o, "places_cut", a->places_cut || one.places_cut);
 	put_list(w, o, "truncated", objects(w, a->truncated, a->truncated_count));
 	put_list(w, o, "databases", gone(w, a->databases, a->database_count));
 	put_list(w, o, "tablespaces", gone(w, a->tablespaces, a->tablespace_count));
 	put_list(w, o, "rows", rows(w, a->rows, a->rows_count));
 	put_list(w, o, "born", born(w, a->born, a->born_count));
 	put_true(w, o, "cut", a->cut || one.cut);
-	all->cut |= one.cut;
+	all->cut |= one.cut || one.moved_cut;
 	all->failed |= one.failed;
 	return o;
 }
@@ -531,7 +591,7 @@ at_least(const struct sw_wal_digest *d, const struct diet *diet)
 			6 * least(a->created_count, diet->list) + 4 * least(a->dropped_oid_count, diet->list) +
 			4 * least(a->touched_count, diet->list) + 4 * least(a->truncated_count, diet->list) +
 			8 * least(a->database_count, diet->list) + 8 * least(a->tablespace_count, diet->list) +
-			2 * least(a->subxid_count, diet->list);
+			2 * least(a->subxid_count, diet->list) + (diet->no_places ? 0 : 24 * a->moved_count);
 	}
 	return bytes;
 }
@@ -738,6 +798,17 @@ read_gone(const json_t *json, void *ret_item, struct sw_error *err)
 		fail_item(err);
 }
 
+static bool
+is_place(const json_t *block, const json_t *offset, struct sw_wal_place *ret_place)
+{
+	uint64_t value;
+
+	if (!is_u32(block, &ret_place->block) || !is_number(offset, UINT16_MAX, &value))
+		return false;
+	ret_place->offset = (uint16_t)value;
+	return true;
+}
+
 static sw_rc
 read_born(const json_t *json, void *ret_item, struct sw_error *err)
 {
@@ -750,11 +821,73 @@ read_born(const json_t *json, void *ret_item, struct sw_error *err)
 		!is_u32(json_array_get(json, 4), &b->tablespace) ||
 		!is_name(json_array_get(json, 5), kind, sizeof(kind)) ||
 		!is_name(json_array_get(json, 6), b->name, sizeof(b->name)) ||
-		(unlogged != NULL && !json_is_boolean(unlogged)))
+		(unlogged != NULL && !json_is_boolean(unlogged)) ||
+		(json_array_size(json) > 8 && (!is_u32(json_array_get(json, 8), &b->file) ||
+			!is_place(json_array_get(json, 9), json_array_get(json, 10), &b->place))))
 		return fail_item(err);
 	b->kind = kind[0];
 	b->unlogged = json_is_true(unlogged);
 	return SW_OK;
+}
+
+static bool
+is_hex(const char *text, struct sw_wal_head *head)
+{
+	size_t len = text == NULL ? 0 : strlen(text);
+
+	if (len == 0 || len % 2 != 0 || len / 2 > (size_t)(SW_WAL_HEAD_LEN - head->from))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		const char *digits = "0123456789abcdef", *at = strchr(digits, text[i]);
+		uint8_t *byte = &head->bytes[head->from + i / 2];
+
+		if (at == NULL)
+			return false;
+		*byte = (uint8_t)(*byte << 4 | (at - digits));
+	}
+	head->to = (uint8_t)(head->from + len / 2);
+	return true;
+}
+
+/* What is behind the LSN of a moved row. */
+static bool
+read_head(const json_t *json, struct sw_wal_moved *m)
+{
+	char name[SW_WAL_NAME_LEN];
+	uint32_t oid, third;
+	uint64_t from;
+
+	switch (json_array_size(json)) {
+	case 8:
+		return true;
+	case 9:
+		m->unseen = true;
+		return json_is_false(json_array_get(json, 8));
+	case 10:
+		if (!is_number(json_array_get(json, 8), SW_WAL_HEAD_LEN - 1, &from))
+			return false;
+		m->head.from = (uint8_t)from;
+		return is_hex(json_string_value(json_array_get(json, 9)), &m->head);
+	case 11:
+		if (!is_u32(json_array_get(json, 8), &oid) || !is_u32(json_array_get(json, 9), &third) ||
+			!is_name(json_array_get(json, 10), name, sizeof(name)))
+			return false;
+		m->head = sw_wal_head_make(oid, name, third);
+		return true;
+	}
+	return false;
+}
+
+static sw_rc
+read_moved(const json_t *json, void *ret_item, struct sw_error *err)
+{
+	struct sw_wal_moved *m = ret_item;
+
+	return is_u32(json_array_get(json, 0), &m->catalog) && is_u32(json_array_get(json, 1), &m->database) &&
+		is_u32(json_array_get(json, 2), &m->file) &&
+		is_place(json_array_get(json, 3), json_array_get(json, 4), &m->from) &&
+		is_place(json_array_get(json, 5), json_array_get(json, 6), &m->to) &&
+		is_lsn(json_array_get(json, 7), &m->lsn) && read_head(json, m) ? SW_OK : fail_item(err);
 }
 
 static sw_rc
@@ -780,6 +913,7 @@ read_act_lists(const json_t *json, struct sw_wal_act *a, struct sw_error *err)
 	GET_LIST(rc, json, "touched", max, a->touched, a->touched_count, read_object, err);
 	GET_LIST(rc, json, "created", max, a->created, a->created_count, read_relation, err);
 	GET_LIST(rc, json, "born", max, a->born, a->born_count, read_born, err);
+	GET_LIST(rc, json, "moved", SW_WAL_DIGEST_MOVED_MAX, a->moved, a->moved_count, read_moved, err);
 	GET_LIST(rc, json, "truncated", max, a->truncated, a->truncated_count, read_object, err);
 	GET_LIST(rc, json, "databases", max, a->databases, a->database_count, read_gone, err);
 	GET_LIST(rc, json, "tablespaces", max, a->tablespaces, a->tablespace_count, read_gone, err);
@@ -806,6 +940,10 @@ read_act(const json_t *json, void *ret_item, struct sw_error *err)
 		rc = get_bool(json, "prepared", &a->prepared, err);
 	if (rc == SW_OK)
 		rc = get_bool(json, "cut", &a->cut, err);
+	if (rc == SW_OK)
+		rc = get_bool(json, "moved_cut", &a->moved_cut, err);
+	if (rc == SW_OK)
+		rc = get_bool(json, "places_cut", &a->places_cut, err);
 	if (rc == SW_OK)
 		rc = get_bool(json, "remapped", &a->remapped, err);
 	if (rc == SW_OK)

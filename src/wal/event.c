@@ -511,6 +511,20 @@ take_u8(struct cursor *c)
 }
 
 static enum sw_wal_event_kind
+read_update(const struct sw_wal_parts *parts, struct cursor *c, struct sw_wal_event *e)
+{
+	const struct sw_wal_block *old = sw_wal_decode_block(parts, 1), *block = old;
+
+	if (old == NULL)
+		block = sw_wal_decode_block(parts, 0);
+	skip(c, 4);
+	e->rows.old_offset = take_u16(c);
+	e->rows.old_block = block != NULL ? block->number : 0;
+	skip(c, 6);
+	return set_rows(e, SW_WAL_UPDATE, parts, 1, take_u16(c), c);
+}
+
+static enum sw_wal_event_kind
 read_heap(uint8_t info, const struct sw_wal_parts *parts, struct cursor *c, struct sw_wal_event *e)
 {
 	uint16_t offset;
@@ -527,10 +541,7 @@ read_heap(uint8_t info, const struct sw_wal_parts *parts, struct cursor *c, stru
 		return set_rows(e, SW_WAL_DELETE, parts, 1, offset, c);
 	case 0x20:
 	case 0x40: /* on the same page */
-		skip(c, 4);
-		e->rows.old_offset = take_u16(c);
-		skip(c, 6);
-		return set_rows(e, SW_WAL_UPDATE, parts, 1, take_u16(c), c);
+		return read_update(parts, c, e);
 	case 0x30:
 		e->truncate.database = take_u32(c);
 		e->truncate.relations.whole_count = take_u32(c);

@@ -137,7 +137,8 @@ struct sw_wal_event {
 			uint32_t count;
 			uint32_t block;       /* where the new row is; DELETE: where the old one was */
 			uint16_t offset;      /* 0: several rows */
-			uint16_t old_offset;  /* UPDATE */
+			uint32_t old_block;   /* UPDATE: where the old row was */
+			uint16_t old_offset;
 		} rows;
 		struct {
 			uint32_t database;

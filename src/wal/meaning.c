@@ -92,12 +92,16 @@ is_class_file(const struct sw_wal_meaning *m, const struct sw_wal_relation *rela
 	return found;
 }
 
-/* SW_WAL_PG_CLASS, SW_WAL_PG_DATABASE or 0. */
+/* SW_WAL_PG_CLASS, SW_WAL_PG_NAMESPACE, SW_WAL_PG_DATABASE or 0. */
 static uint32_t
 catalog_of(const struct sw_wal_meaning *m, const struct sw_wal_relation *relation)
 {
-	if (relation->database != 0)
+	if (relation->database != 0) {
+		/* it is not mapped: nobody could tell which other file is its */
+		if (relation->filenode == SW_WAL_PG_NAMESPACE)
+			return SW_WAL_PG_NAMESPACE;
 		return is_class_file(m, relation) ? SW_WAL_PG_CLASS : 0;
+	}
 	return relation->tablespace == GLOBAL_TABLESPACE && (relation->filenode == SW_WAL_PG_DATABASE ||
 		relation->filenode == m->database_file) ? SW_WAL_PG_DATABASE : 0;
 }
@@ -136,6 +140,19 @@ see_end(struct sw_wal_meaning *m, const struct sw_wal_record *record, const stru
 	sw_wal_change_end(&m->changes, e);
 }
 
+static bool
+read_row(const struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct sw_wal_parts *parts,
+	const struct sw_wal_event *e, uint32_t catalog, struct sw_wal_catalog_row *ret_row)
+{
+	uint32_t block_size = m->params.block_size;
+
+	if (catalog == SW_WAL_PG_CLASS)
+		return sw_wal_catalog_class(record, parts, e, block_size, ret_row);
+	if (catalog == SW_WAL_PG_NAMESPACE)
+		return sw_wal_catalog_namespace(record, parts, e, block_size, ret_row);
+	return sw_wal_catalog_database(record, parts, e, block_size, ret_row);
+}
+
 static sw_rc
 tell(struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct sw_wal_parts *parts,
 	const struct sw_wal_event *e, struct sw_error *err)
@@ -150,9 +167,7 @@ tell(struct sw_wal_meaning *m, const struct sw_wal_record *record, const struct 
 		news.catalog = catalog_of(m, &e->rows.relation);
 		if (news.catalog == 0)
 			return SW_OK;
-		if (news.catalog == SW_WAL_PG_CLASS ?
-			sw_wal_catalog_class(record, parts, e, m->params.block_size, &row) :
-			sw_wal_catalog_database(record, parts, e, m->params.block_size, &row))
+		if (read_row(m, record, parts, e, news.catalog, &row))
 			news.row = &row;
 	}
 	if (e->kind == SW_WAL_COMMIT || e->kind == SW_WAL_ABORT || e->kind == SW_WAL_PREPARE)

@@ -1,6 +1,6 @@
 /*
- * meaning.h - what the WAL tells a catalog: events, 64-bit transaction ids, times, changes of pg_class and
- * pg_database, rows changed by each transaction, counts.  It takes the reader's records:
+ * meaning.h - what the WAL tells a catalog: events, 64-bit transaction ids, times, changes of pg_class,
+ * pg_namespace and pg_database, rows changed by each transaction, counts.  It takes the reader's records:
  *
  *     reader_params.each = sw_wal_meaning_record;
  *     reader_params.ctx = &meaning;
@@ -26,9 +26,9 @@
 
 struct sw_wal_news {
 	const struct sw_wal_record *record;
-	const struct sw_wal_event *event; /* never SW_WAL_NOTHING; SW_WAL_ROWS of pg_class and pg_database only */
+	const struct sw_wal_event *event; /* never SW_WAL_NOTHING; SW_WAL_ROWS of these catalogs only */
 	uint64_t xid; /* of the event's transaction (COMMIT, ABORT, PREPARE), else of the record; 0: none, or not known */
-	uint32_t catalog; /* SW_WAL_ROWS: SW_WAL_PG_CLASS or SW_WAL_PG_DATABASE */
+	uint32_t catalog; /* SW_WAL_ROWS: SW_WAL_PG_CLASS, SW_WAL_PG_NAMESPACE or SW_WAL_PG_DATABASE */
 	const struct sw_wal_catalog_row *row; /* SW_WAL_ROWS: what is known of it, or NULL */
 };
 

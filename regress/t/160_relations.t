@@ -106,6 +106,14 @@ sub relations
 		is_deeply(told($db, 0, @lines), truth($pg, $db, 'NOT c.relisshared'), "$db: relations, schemas, files, places and sizes");
 	}
 	is_deeply(told('shop', 1, @lines), truth($pg, 'shop', 'c.relisshared'), 'shared relations stand there once');
+	my @placed = grep { $_->{type} =~ /^(?:relation|schema)$/ && $_->{database} == $database{shop}{oid} } @lines[1 .. $#lines];
+	is(join("\n", sort map { "$_->{type} $_->{oid} ($_->{place}[0],$_->{place}[1])" } @placed),
+		join("\n", sort split /\n/, $pg->sql("SELECT 'relation ' || oid || ' ' || ctid FROM pg_class WHERE NOT relisshared AND relpersistence <> 't'"
+			. " UNION ALL SELECT 'schema ' || oid || ' ' || ctid FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_[0-9]+\$'", 'shop')),
+		'where their rows are');
+	is("$database{shop}{file} ($database{shop}{place}[0],$database{shop}{place}[1]) $database{shop}{encoding} $database{shop}{class_file}",
+		$pg->sql("SELECT pg_relation_filenode('pg_database') || ' ' || ctid || ' UTF8 ' || pg_relation_filenode('pg_class') FROM pg_database WHERE datname = 'shop'", 'shop'),
+		'... and the database\'s own');
 	my %relation = map { $_->{name} => $_ } grep { $_->{type} eq 'relation' && $_->{database} == $database{shop}{oid} } @lines[1 .. $#lines];
 	is($relation{orders}{rows}, 5000, 'an estimate of the rows');
 	# 14's statistics arrive when they arrive

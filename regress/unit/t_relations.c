@@ -180,6 +180,28 @@ test_unlogged(void)
 }
 
 static void
+test_places(void)
+{
+	static const char text[] = HEADER
+		DATABASE(",\"name\":\"shop\",\"encoding\":\"LATIN1\",\"file\":1262,\"place\":[2,5],\"class_file\":17001,\"lsn\":\"0/A000110\"")
+		"{\"type\":\"schema\",\"database\":5,\"oid\":2200,\"name\":\"public\",\"place\":[0,3]}\n"
+		RELATION("5", FILE_OF, "\"r\",\"place\":[4294967295,65535]", "\"x\"", "0", "0");
+	static const char older[] = HEADER SHOP SCHEMA("5") ORDERS;
+	struct sw_error err = SW_ERROR_INIT;
+	struct told told = {0};
+
+	put_text(text, strlen(text));
+	tap_is(sw_rc_name(read_relations(&told, &err)), "ok", "places: %s", err.text);
+	tap_ok(told.database.file == 1262 && told.database.place.block == 2 && told.database.place.offset == 5 && told.database.class_file == 17001 &&
+		told.database.lsn == 0xA000110 && told.database.other_bytes, "... of a database, and what is told with it");
+	tap_ok(told.schema.place.offset == 3 && told.relation.place.block == UINT32_MAX && told.relation.place.offset == 65535, "... of a schema and a relation");
+	told = (struct told){0};
+	put_text(older, strlen(older));
+	tap_ok(read_relations(&told, &err) == SW_OK && told.database.place.offset == 0 && told.database.lsn == 0 && !told.database.other_bytes &&
+		told.schema.place.offset == 0 && told.relation.place.offset == 0, "an older backup has none");
+}
+
+static void
 test_callbacks_may_be_missing(void)
 {
 	static const char text[] = HEADER SHOP SCHEMA("5") ORDERS;
@@ -234,6 +256,13 @@ static const struct {
 	{"an empty kind", HEADER SHOP RELATION("5", FILE_OF, "\"\"", "\"x\"", "0", "0"), "corrupt"},
 	{"a kind that would move a cursor", HEADER SHOP RELATION("5", FILE_OF, "\"\\u001b\"", "\"x\"", "0", "0"), "corrupt"},
 	{"a persistence that is no text", HEADER SHOP RELATION("5", FILE_OF, "\"r\",\"persistence\":1", "\"x\"", "0", "0"), "corrupt"},
+	{"a place that is no place", HEADER SHOP RELATION("5", FILE_OF, "\"r\",\"place\":7", "\"x\"", "0", "0"), "corrupt"},
+	{"a place that is half", HEADER SHOP RELATION("5", FILE_OF, "\"r\",\"place\":[7]", "\"x\"", "0", "0"), "corrupt"},
+	{"an offset of 17 bits", HEADER SHOP RELATION("5", FILE_OF, "\"r\",\"place\":[7,65536]", "\"x\"", "0", "0"), "corrupt"},
+	{"a schema's place below 0", HEADER SHOP "{\"type\":\"schema\",\"database\":5,\"oid\":1,\"name\":\"x\",\"place\":[-1,1]}\n", "corrupt"},
+	{"a database's LSN that is none", HEADER DATABASE(",\"name\":\"x\",\"lsn\":\"7\""), "corrupt"},
+	{"an encoding that is no text", HEADER DATABASE(",\"name\":\"x\",\"encoding\":8"), "corrupt"},
+	{"a file of 33 bits", HEADER DATABASE(",\"name\":\"x\",\"class_file\":4294967296"), "corrupt"},
 	{"rows below -1", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "-2", "0"), "corrupt"},
 	{"rows that are no number", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "1.5", "0"), "corrupt"},
 	{"bytes below 0", HEADER SHOP RELATION("5", FILE_OF, "\"r\"", "\"x\"", "0", "-1"), "corrupt"},
@@ -300,6 +329,7 @@ main(void)
 		return 2;
 	test_whole();
 	test_unlogged();
+	test_places();
 	test_callbacks_may_be_missing();
 	test_hostile_text();
 	test_hostile_bytes();

@@ -27,8 +27,9 @@
 /* --- writing ----------------------------------------------------------------------- */
 
 struct database {
-	uint32_t oid, tablespace;
-	char *name; /* as the server has it */
+	uint32_t oid, tablespace, file;
+	char *name, *encoding; /* as the server has them */
+	struct sw_relations_place place;
 	bool allowed, invalid;
 };
 
@@ -39,14 +40,18 @@ struct collection {
 	struct database *databases;
 	size_t database_count;
 	uint32_t database;   /* that is asked now */
+	uint32_t class_file, schema_file; /* its pg_class's and pg_namespace's */
+	sw_lsn lsn;          /* before it was asked */
 	bool shared_told;
 };
 
 static void
 collection_release(struct collection *c)
 {
-	for (size_t i = 0; i < c->database_count; i++)
+	for (size_t i = 0; i < c->database_count; i++) {
 		free(c->databases[i].name);
+		free(c->databases[i].encoding);
+	}
 	free(c->databases);
 }
 
@@ -102,14 +107,35 @@ take_oids(const char *const *values, size_t count, int64_t *ret_oids, struct sw_
 	return rc;
 }
 
+/* "(12,3)", a ctid */
+static sw_rc
+take_place(const char *text, struct sw_relations_place *ret_place, struct sw_error *err)
+{
+	unsigned block, offset;
+
+	if (text == NULL || sscanf(text, "(%u,%u)", &block, &offset) != 2 || offset > UINT16_MAX)
+		return sw_fail(err, SW_SYSTEM, "PostgreSQL's answer about its relations makes no sense");
+	*ret_place = (struct sw_relations_place){block, (uint16_t)offset};
+	return SW_OK;
+}
+
+static json_t *
+place_json(struct sw_relations_place place)
+{
+	return json_pack("[I, I]", (json_int_t)place.block, (json_int_t)place.offset);
+}
+
 static sw_rc
 database_row(void *ctx, const char *const *values, struct sw_error *err)
 {
 	struct collection *c = ctx;
 	struct database *more;
-	int64_t oids[2];
-	sw_rc rc = take_oids(values, 2, oids, err);
+	struct sw_relations_place place = {0};
+	int64_t oids[3];
+	sw_rc rc = take_oids(values, 3, oids, err);
 
+	if (rc == SW_OK)
+		rc = take_place(values[6], &place, err);
 	if (rc != SW_OK || c->database_count == DATABASES_MAX)
 		return rc;
 	more = reallocarray(c->databases, c->database_count + 1, sizeof(*more));
@@ -120,14 +146,15 @@ database_row(void *ctx, const char *const *values, struct sw_error *err)
 	*more = (struct database){
 		.oid = (uint32_t)oids[0],
 		.tablespace = (uint32_t)oids[1],
-		.name = strdup(values[2]),
-		.allowed = strcmp(values[3], "t") == 0,
-		.invalid = strcmp(values[4], "-2") == 0,
+		.file = (uint32_t)oids[2],
+		.place = place,
+		.name = strdup(values[3]),
+		.allowed = strcmp(values[4], "t") == 0,
+		.invalid = strcmp(values[5], "-2") == 0,
+		.encoding = strdup(values[7] != NULL ? values[7] : "?"),
 	};
-	if (more->name == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
 	c->database_count++;
-	return SW_OK;
+	return more->name == NULL || more->encoding == NULL ? sw_fail(err, SW_SYSTEM, "out of memory") : SW_OK;
 }
 
 static sw_rc
@@ -145,11 +172,15 @@ static sw_rc
 schema_row(void *ctx, const char *const *values, struct sw_error *err)
 {
 	struct collection *c = ctx;
+	struct sw_relations_place place = {0};
 	int64_t oid;
 	sw_rc rc = take_oids(values, 1, &oid, err);
 
-	return rc != SW_OK ? rc : write_line(c->out, json_pack("{s:s, s:I, s:I, s:o}", "type", "schema",
-		"database", (json_int_t)c->database, "oid", (json_int_t)oid, "name", name_json(values[1])), err);
+	if (rc == SW_OK)
+		rc = take_place(values[2], &place, err);
+	return rc != SW_OK ? rc : write_line(c->out, json_pack("{s:s, s:I, s:I, s:o, s:o*}", "type", "schema",
+		"database", (json_int_t)c->database, "oid", (json_int_t)oid, "name", name_json(values[1]),
+		"place", c->schema_file == SW_RELATIONS_SCHEMA_FILE ? place_json(place) : NULL), err);
 }
 
 /* The sizes of the main fork's files; false: there are none. */
@@ -196,7 +227,7 @@ file_bytes(const struct collection *c, uint32_t database, uint32_t tablespace, u
 	" CASE WHEN c.reltuples >= 1e15 THEN 1000000000000000" \
 	"  WHEN c.reltuples >= 0 THEN c.reltuples::bigint" \
 	"  ELSE coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), -1) END," \
-	" greatest(c.relpages, 0), c.relisshared, c.relkind, c.relname, c.relpersistence" \
+	" greatest(c.relpages, 0), c.relisshared, c.relkind, c.relname, c.relpersistence, c.ctid" \
 	" FROM pg_class c" \
 	" JOIN pg_database d ON d.datname = current_database()" \
 	" LEFT JOIN pg_index i ON i.indexrelid = c.oid AND c.relkind IN ('i', 'I')" \
@@ -210,6 +241,7 @@ relation_row(void *ctx, const char *const *values, struct sw_error *err)
 	int64_t oids[5], rows, pages;
 	bool shared = values[7] != NULL && strcmp(values[7], "t") == 0;
 	uint32_t database = shared ? 0 : c->database;
+	struct sw_relations_place place = {0};
 	uint64_t bytes;
 	sw_rc rc = take_oids(values, 5, oids, err);
 
@@ -217,26 +249,36 @@ relation_row(void *ctx, const char *const *values, struct sw_error *err)
 		rc = take_number(values[5], -1, NUMBER_MAX, &rows, err);
 	if (rc == SW_OK)
 		rc = take_number(values[6], 0, UINT32_MAX, &pages, err);
+	if (rc == SW_OK)
+		rc = take_place(values[11], &place, err);
 	if (rc != SW_OK || (shared && c->shared_told))
 		return rc;
 	if (oids[3] == 0)
 		bytes = 0;
 	else if (!file_bytes(c, database, (uint32_t)oids[4], (uint32_t)oids[3], &bytes))
 		bytes = (uint64_t)pages * c->params->header->block_size;
-	return write_line(c->out, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:I, s:I}",
+	return write_line(c->out, json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:o, s:I, s:I, s:o}",
 		"type", "relation", "database", (json_int_t)database, "oid", (json_int_t)oids[0],
 		"schema", (json_int_t)oids[1], "owner", (json_int_t)oids[2], "filenode", (json_int_t)oids[3],
 		"tablespace", (json_int_t)oids[4], "kind", values[8], "persistence", values[10], "name", name_json(values[9]),
-		"rows", (json_int_t)rows, "bytes", (json_int_t)bytes), err);
+		"rows", (json_int_t)rows, "bytes", (json_int_t)bytes,
+		"place", place_json(place)), err);
 }
 
 static sw_rc
-write_database(struct sw_stage *out, const struct database *d, const char *reason, struct sw_error *err)
+write_database(const struct collection *c, const struct database *d, const char *reason, struct sw_error *err)
 {
-	json_t *object = json_pack("{s:s, s:I, s:I, s:o}", "type", "database", "oid", (json_int_t)d->oid,
-		"tablespace", (json_int_t)d->tablespace, "name", name_json(d->name));
-	char text[REASON_LEN];
+	json_t *object = json_pack("{s:s, s:I, s:I, s:o, s:s, s:I, s:o}", "type", "database", "oid", (json_int_t)d->oid,
+		"tablespace", (json_int_t)d->tablespace, "name", name_json(d->name), "encoding", d->encoding,
+		"file", (json_int_t)d->file, "place", place_json(d->place));
+	char text[REASON_LEN], lsn[SW_LSN_LEN];
 
+	if (object != NULL && reason == NULL &&
+		(json_object_set_new(object, "class_file", json_integer((json_int_t)c->class_file)) != 0 ||
+		json_object_set_new(object, "lsn", json_string(sw_lsn_format(c->lsn, lsn))) != 0)) {
+		json_decref(object);
+		object = NULL;
+	}
 	if (object != NULL && reason != NULL) {
 		snprintf(text, sizeof(text), "%s", reason);
 		if (json_object_set_new(object, "reason", sw_json_text(text)) != 0) {
@@ -244,7 +286,21 @@ write_database(struct sw_stage *out, const struct database *d, const char *reaso
 			object = NULL;
 		}
 	}
-	return write_line(out, object, err);
+	return write_line(c->out, object, err);
+}
+
+static sw_rc
+file_row(void *ctx, const char *const *values, struct sw_error *err)
+{
+	struct collection *c = ctx;
+	int64_t files[2];
+	sw_rc rc = take_oids(values, 2, files, err);
+
+	if (rc == SW_OK) {
+		c->class_file = (uint32_t)files[0];
+		c->schema_file = (uint32_t)files[1];
+	}
+	return rc;
 }
 
 /* All of it as one snapshot has it. */
@@ -256,12 +312,17 @@ ask_database(struct collection *c, const struct database *d, struct sw_error *er
 
 	c->database = d->oid;
 	if (rc == SW_OK)
+		rc = sw_pg_current_lsn(pg, &c->lsn, err);
+	if (rc == SW_OK)
 		rc = sw_pg_query(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, err);
 	if (rc == SW_OK)
-		rc = sw_pg_query(pg, "SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_[0-9]+$'", 2,
+		rc = sw_pg_query(pg, "SELECT coalesce(pg_relation_filenode(1259), 0), coalesce(pg_relation_filenode(2615), 0)", 2,
+			file_row, c, err);
+	if (rc == SW_OK)
+		rc = sw_pg_query(pg, "SELECT oid, nspname, ctid FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_[0-9]+$'", 3,
 			schema_row, c, err);
 	if (rc == SW_OK)
-		rc = sw_pg_query(pg, RELATIONS_SQL, 11, relation_row, c, err);
+		rc = sw_pg_query(pg, RELATIONS_SQL, 12, relation_row, c, err);
 	sw_pg_close(pg);
 	return rc;
 }
@@ -298,9 +359,9 @@ collect_database(struct collection *c, const struct database *d, struct sw_error
 
 	sw_stage_spool_init(&spool, SPOOL_MEMORY);
 	if (d->invalid)
-		return write_database(out, d, "a DROP DATABASE that did not end has left it invalid", err);
+		return write_database(c, d, "a DROP DATABASE that did not end has left it invalid", err);
 	if (!d->allowed)
-		return write_database(out, d, "it allows no connections", err);
+		return write_database(c, d, "it allows no connections", err);
 	c->out = &spool.stage;
 	rc = ask_database(c, d, &why);
 	c->out = out;
@@ -308,13 +369,13 @@ collect_database(struct collection *c, const struct database *d, struct sw_error
 		rc = sw_stage_finish(&spool.stage, &why);
 	if (rc == SW_OK) {
 		c->shared_told = true;
-		rc = write_database(out, d, NULL, err);
+		rc = write_database(c, d, NULL, err);
 		return rc == SW_OK ? copy_spool(&spool, out, err) : rc;
 	}
 	if (sw_interrupt_signal() != 0)
 		return sw_interrupt_check(err);
 	sw_log(SW_LOG_WARNING, "the backup will not know relations of database \"%s\" by name: %s", d->name, why.text);
-	return write_database(out, d, why.text, err);
+	return write_database(c, d, why.text, err);
 }
 
 static sw_rc
@@ -340,8 +401,9 @@ collect(struct collection *c, struct sw_error *err)
 		rc = sw_pg_query(c->params->pg, "SELECT oid, spcname FROM pg_tablespace ORDER BY oid", 2, tablespace_row, c,
 			err);
 	if (rc == SW_OK)
-		rc = sw_pg_query(c->params->pg, "SELECT oid, dattablespace, datname, datallowconn, datconnlimit "
-			"FROM pg_database ORDER BY oid", 5, database_row, c, err);
+		rc = sw_pg_query(c->params->pg, "SELECT oid, dattablespace, coalesce(pg_relation_filenode(1262), 0), datname, "
+			"datallowconn, datconnlimit, ctid, pg_encoding_to_char(encoding) FROM pg_database ORDER BY oid", 8,
+			database_row, c, err);
 	for (size_t i = 0; rc == SW_OK && i < c->database_count; i++)
 		rc = collect_database(c, &c->databases[i], err);
 	return rc == SW_OK ? sw_stage_finish(c->out, err) : rc;
@@ -412,6 +474,28 @@ parse_name(const json_t *o, char ret_name[SW_RELATION_NAME_MAX], struct sw_error
 	return SW_OK;
 }
 
+/* Older backups do not have it. */
+static sw_rc
+parse_place(const json_t *o, struct sw_relations_place *ret_place, struct sw_error *err)
+{
+	const json_t *place = json_object_get(o, "place"), *block = json_array_get(place, 0),
+		*offset = json_array_get(place, 1);
+
+	if (place == NULL)
+		return SW_OK;
+	if (!json_is_integer(block) || json_integer_value(block) < 0 || json_integer_value(block) > UINT32_MAX ||
+		!json_is_integer(offset) || json_integer_value(offset) < 0 || json_integer_value(offset) > UINT16_MAX)
+		return sw_fail(err, SW_CORRUPT, "\"place\" is malformed");
+	*ret_place = (struct sw_relations_place){(uint32_t)json_integer_value(block), (uint16_t)json_integer_value(offset)};
+	return SW_OK;
+}
+
+static sw_rc
+parse_optional(const json_t *o, const char *key, uint32_t *ret_value, struct sw_error *err)
+{
+	return json_object_get(o, key) == NULL ? SW_OK : parse_oid(o, key, true, ret_value, err);
+}
+
 static sw_rc
 told(struct line_stage *s, sw_rc rc)
 {
@@ -453,6 +537,27 @@ tablespace_line(struct line_stage *s, const json_t *o, struct sw_error *err)
 	return told(s, s->reader->tablespace(s->reader->ctx, &t, err));
 }
 
+/* What older backups do not tell. */
+static sw_rc
+parse_places(const json_t *o, struct sw_relations_database *d, struct sw_error *err)
+{
+	const char *encoding = "UTF8", *lsn = NULL;
+	sw_rc rc = parse_place(o, &d->place, err);
+
+	if (rc == SW_OK)
+		rc = parse_optional(o, "file", &d->file, err);
+	if (rc == SW_OK)
+		rc = parse_optional(o, "class_file", &d->class_file, err);
+	if (rc == SW_OK && json_object_get(o, "encoding") != NULL)
+		rc = sw_json_string(o, "encoding", &encoding, err);
+	if (rc == SW_OK && json_object_get(o, "lsn") != NULL)
+		rc = sw_json_string(o, "lsn", &lsn, err);
+	if (rc == SW_OK && lsn != NULL && !sw_lsn_parse(lsn, &d->lsn))
+		rc = sw_fail(err, SW_CORRUPT, "\"lsn\" is malformed");
+	d->other_bytes = strcmp(encoding, "UTF8") != 0;
+	return rc;
+}
+
 static sw_rc
 database_line(struct line_stage *s, const json_t *o, struct sw_error *err)
 {
@@ -463,6 +568,8 @@ database_line(struct line_stage *s, const json_t *o, struct sw_error *err)
 		rc = parse_oid(o, "tablespace", false, &d.tablespace, err);
 	if (rc == SW_OK)
 		rc = parse_name(o, d.name, err);
+	if (rc == SW_OK)
+		rc = parse_places(o, &d, err);
 	if (rc == SW_OK && json_object_get(o, "reason") != NULL)
 		rc = sw_json_string(o, "reason", &d.reason, err);
 	if (rc != SW_OK)
@@ -482,6 +589,8 @@ schema_line(struct line_stage *s, const json_t *o, struct sw_error *err)
 		rc = parse_oid(o, "oid", false, &schema.oid, err);
 	if (rc == SW_OK)
 		rc = parse_name(o, schema.name, err);
+	if (rc == SW_OK)
+		rc = parse_place(o, &schema.place, err);
 	if (rc == SW_OK && (schema.database != s->database || s->relations_begun))
 		rc = sw_fail(err, SW_CORRUPT, "a schema stands outside its database's lines");
 	if (rc != SW_OK || s->reader->schema == NULL)
@@ -530,6 +639,8 @@ relation_line(struct line_stage *s, const json_t *o, struct sw_error *err)
 		rc = parse_oid(o, oids[i].key, oids[i].zero, oids[i].value, err);
 	if (rc == SW_OK)
 		rc = parse_name(o, r.name, err);
+	if (rc == SW_OK)
+		rc = parse_place(o, &r.place, err);
 	if (rc == SW_OK)
 		rc = parse_rest(o, &r, err);
 	if (rc != SW_OK)

@@ -17,6 +17,7 @@
 #include "pg/names.h"
 
 #define SW_RELATION_NAME_MAX 64 /* NAMEDATALEN */
+#define SW_RELATIONS_SCHEMA_FILE 2615 /* pg_namespace's first file: only there its rows have places */
 
 struct sw_relations_header {
 	sw_lsn lsn;        /* the WAL's end when it was begun: what is older is in it */
@@ -24,15 +25,27 @@ struct sw_relations_header {
 	int64_t time_us;
 };
 
+/* Where the row is in its catalog's file; offset 0: an older backup, which does not say. */
+struct sw_relations_place {
+	uint32_t block;
+	uint16_t offset;
+};
+
 struct sw_relations_database {
 	uint32_t oid, tablespace; /* its default one: what tablespace 0 of its relations means */
 	char name[SW_RELATION_NAME_MAX];
+	uint32_t file;            /* of pg_database, where `place` is */
+	struct sw_relations_place place;
+	uint32_t class_file;      /* of pg_class, where its relations' places are; 0: not told */
+	sw_lsn lsn;               /* the WAL's end before its snapshot was taken; 0: not told */
+	bool other_bytes;         /* its encoding is not UTF-8, so names there have other bytes than here */
 	const char *reason;       /* NULL: its relations follow; else why they do not (datallowconn, no permission, an error) */
 };
 
 struct sw_relations_schema {
 	uint32_t database, oid;
 	char name[SW_RELATION_NAME_MAX];
+	struct sw_relations_place place; /* in the file 2615 */
 };
 
 struct sw_relations_tablespace {
@@ -52,6 +65,7 @@ struct sw_relation {
 	char name[SW_RELATION_NAME_MAX];
 	int64_t rows;        /* the server's estimate; -1: not known */
 	uint64_t bytes;      /* of the main fork: its files' sizes, else what pg_class.relpages says */
+	struct sw_relations_place place; /* of a shared one: of its row in this database */
 };
 
 struct sw_relations_params {

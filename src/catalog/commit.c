@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "catalog/moves.h"
 
 #define TOLD_DROPS_14 12 /* relations of one transaction that are tried in all combinations */
 #define FIRST_WITH_DROPPED_OIDS 15
@@ -260,10 +261,14 @@ tell(const struct work *w, struct sw_deed deed, struct sw_error *err)
 	deed.cut = w->part->cut;
 	deed.database_name = database == NULL ? NULL : name_or_null(database->name);
 	deed.rows_before = -1;
+	deed.name_unsure = deed.kind == SW_DEED_DATABASE_DROPPED && database != NULL && database->name_unsure;
 	if (r != NULL) {
 		deed.relkind = r->kind;
 		deed.unlogged = r->unlogged;
 		deed.relation_name = name_or_null(r->name);
+		deed.name_unsure = deed.relation_name != NULL && r->name_unsure;
+		deed.name_before_gap = deed.relation_name != NULL && r->named_gap != map->gaps;
+		deed.former_name = sw_relmap_former_name(map, deed.database, deed.relation);
 		deed.schema_name = sw_relmap_schema_name(map, deed.database, r->schema);
 		deed.rows_before = r->rows;
 		deed.bytes_before = r->bytes;
@@ -962,6 +967,26 @@ tell_unknown_drops(struct work *w, struct sw_error *err)
 	return rc;
 }
 
+/* PostgreSQL 14 tells what has no file by its row of pg_class alone. */
+static sw_rc
+tell_deleted_rows(struct work *w, struct sw_error *err)
+{
+	sw_rc rc = SW_OK;
+
+	for (size_t i = 0; rc == SW_OK && i < w->part->moved_count; i++) {
+		const struct sw_wal_moved *m = &w->part->moved[i];
+		const struct sw_relmap_row *row = m->catalog != SW_WAL_PG_CLASS || m->to.offset != 0 ? NULL :
+			sw_relmap_row(w->commit->map, m->database, m->file, m->from);
+		struct sw_relmap_relation *r = row == NULL ? NULL : relation_of(w, m->database, row->oid);
+
+		if (r == NULL || r->row_lost || r->kind == 0 || strchr("vpf", r->kind) == NULL || marked(w, r, BORN))
+			continue;
+		mark(w, r, DROPPED);
+		rc = tell_relation(w, SW_DEED_DROPPED, r, 0, err);
+	}
+	return rc;
+}
+
 /* By OID where the COMMIT has them, else by file. */
 static sw_rc
 tell_drops(struct work *w, struct sw_error *err)
@@ -989,6 +1014,8 @@ tell_drops(struct work *w, struct sw_error *err)
 			rc = tell(w, (struct sw_deed){.kind = kind, .database = g->file.database, .relation = g->oid,
 				.filenode = g->file.filenode}, err);
 	}
+	if (rc == SW_OK && w->commit->major < FIRST_WITH_DROPPED_OIDS)
+		rc = tell_deleted_rows(w, err);
 	if (rc == SW_OK)
 		rc = tell_unknown_drops(w, err);
 	explain_unknown_files(w);
@@ -1279,6 +1306,9 @@ sw_commit_resolve(const struct sw_commit *commit, struct sw_error *err)
 		name_by_touch(w, false);
 	if (rc == SW_OK)
 		rc = tell_all(w, err);
+	/* what is told has the names that a restore to before it will find */
+	if (rc == SW_OK)
+		rc = sw_moves_apply(&(struct sw_moves){commit->map, w->part, w->act, commit->lsn}, err);
 	if (rc == SW_OK)
 		forget_what_went(w);
 	return rc;

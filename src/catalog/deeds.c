@@ -174,6 +174,7 @@ sw_deeds_gap(struct sw_deeds *d)
 {
 	sw_parts_release(&d->parts);
 	sw_parts_init(&d->parts);
+	sw_relmap_gap(&d->map);
 }
 
 sw_rc

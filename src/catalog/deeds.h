@@ -39,6 +39,9 @@ struct sw_deed {
 	char relkind;      /* 0: not known */
 	bool unlogged;     /* no backup and no WAL has its rows */
 	const char *database_name, *schema_name, *relation_name; /* NULL: not known */
+	bool name_unsure;          /* it may have been renamed: the WAL does not tell enough */
+	bool name_before_gap;      /* … or in WAL that is missing */
+	const char *former_name;   /* of the relation at the last backup, if it was renamed since; else NULL */
 	int64_t rows_before;       /* the estimate at the last backup; -1: not known */
 	uint64_t bytes_before;
 	uint64_t updates, deletes; /* MASS_CHANGE */
@@ -62,10 +65,10 @@ struct sw_deeds_params {
 };
 
 /*
- * Not told: views and partitioned tables that go in a transaction that drops no file; on PostgreSQL 14 those that go
- * with one, too.  A table that one transaction both rewrote and truncated may be told as rewritten.
+ * Names are those that a restore to before the transaction gives.  On PostgreSQL 14 views, partitioned and foreign tables
+ * that go are told if the place of their row is known.  A table that one transaction both rewrote and truncated may be told as rewritten.
  *
- * Memory: about 200 bytes for each relation of the cluster, and 64 MiB at most for what open transactions did.
+ * Memory: about 280 bytes for each relation of the cluster, and 64 MiB at most for what open transactions did.
  */
 sw_rc sw_deeds_new(const struct sw_deeds_params *params, struct sw_deeds **ret_deeds, struct sw_error *err);
 void sw_deeds_free(struct sw_deeds *deeds); /* NULL is allowed */

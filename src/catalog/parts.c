@@ -16,6 +16,7 @@ sw_part_release(struct sw_part *part)
 {
 	free(part->created);
 	free(part->born);
+	free(part->moved);
 	free(part->truncated);
 	free(part->databases);
 	free(part->tablespaces);
@@ -71,7 +72,7 @@ append(struct sw_part *part, void *ret_list, size_t *count, const void *items, s
 /* Lists of which nothing is counted: being told twice does not matter. */
 #define APPEND_LISTS(part, from) \
 	(APPEND(part, created, created_count, from) == SW_OK && APPEND(part, born, born_count, from) == SW_OK && \
-		APPEND(part, truncated, truncated_count, from) == SW_OK && \
+		APPEND(part, moved, moved_count, from) == SW_OK && APPEND(part, truncated, truncated_count, from) == SW_OK && \
 		APPEND(part, databases, database_count, from) == SW_OK && \
 		APPEND(part, tablespaces, tablespace_count, from) == SW_OK)
 
@@ -150,6 +151,8 @@ sw_part_add(struct sw_part *part, const struct sw_wal_act *act, sw_lsn to, struc
 	if (act->first > part->latest)
 		part->latest = act->first;
 	part->cut |= act->cut;
+	part->moved_cut |= act->moved_cut;
+	part->places_cut |= act->places_cut;
 	if (again && forget_again(part, act, err) != SW_OK)
 		return err->rc;
 	for (size_t i = 0; i < act->rows_count; i++)
@@ -165,6 +168,8 @@ sw_part_join(struct sw_part *part, const struct sw_part *sub, struct sw_error *e
 	if (sub->latest > part->latest)
 		part->latest = sub->latest;
 	part->cut |= sub->cut;
+	part->moved_cut |= sub->moved_cut;
+	part->places_cut |= sub->places_cut;
 	for (size_t i = 0; i < sub->rows_count; i++)
 		if (add_rows(part, &sub->rows[i], true, err) != SW_OK)
 			return err->rc;

@@ -24,6 +24,9 @@ struct sw_part {
 	size_t created_count;
 	struct sw_wal_born *born;
 	size_t born_count;
+	struct sw_wal_moved *moved; /* in any order; one may be there twice */
+	size_t moved_count;
+	bool moved_cut, places_cut;
 	struct sw_wal_object *truncated;
 	size_t truncated_count;
 	struct sw_wal_gone *databases, *tablespaces;

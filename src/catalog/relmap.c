@@ -30,6 +30,9 @@ sw_relmap_init(struct sw_relmap *map)
 	sw_hash_init(&map->schemas, "schemas", sizeof(struct name), SCHEMAS_MAX);
 	sw_hash_init(&map->databases, "databases", sizeof(struct sw_relmap_database), DATABASES_MAX);
 	sw_hash_init(&map->tablespaces, "tablespaces", sizeof(struct name), DATABASES_MAX);
+	sw_hash_init(&map->rows, "rows of catalogs", sizeof(struct sw_relmap_row), RELATIONS_MAX);
+	sw_hash_init(&map->former, "renamed relations", sizeof(struct name), RELATIONS_MAX);
+	map->gaps = 0;
 }
 
 void
@@ -40,6 +43,8 @@ sw_relmap_release(struct sw_relmap *map)
 	sw_hash_release(&map->schemas);
 	sw_hash_release(&map->databases);
 	sw_hash_release(&map->tablespaces);
+	sw_hash_release(&map->rows);
+	sw_hash_release(&map->former);
 }
 
 sw_rc
@@ -58,6 +63,11 @@ sw_relmap_copy(const struct sw_relmap *map, struct sw_relmap *ret_copy, struct s
 		rc = sw_hash_copy(&map->databases, &copy.databases, err);
 	if (rc == SW_OK)
 		rc = sw_hash_copy(&map->tablespaces, &copy.tablespaces, err);
+	if (rc == SW_OK)
+		rc = sw_hash_copy(&map->rows, &copy.rows, err);
+	if (rc == SW_OK)
+		rc = sw_hash_copy(&map->former, &copy.former, err);
+	copy.gaps = map->gaps;
 	if (rc == SW_OK)
 		*ret_copy = copy;
 	else
@@ -191,8 +201,9 @@ born_database(struct sw_relmap *map, const struct sw_wal_born *born, struct sw_e
 	if (put_database(map, born->oid, &d, err) != SW_OK)
 		return err->rc;
 	d->tablespace = born->tablespace;
+	d->name_unsure = false;
 	snprintf(d->name, sizeof(d->name), "%s", born->name);
-	return SW_OK;
+	return sw_relmap_set_row(map, 0, born->file, born->place, born->oid, err);
 }
 
 uint32_t
@@ -227,7 +238,11 @@ sw_relmap_born(struct sw_relmap *map, const struct sw_wal_born *born, const stru
 	r->bytes = 0;
 	r->kind = born->kind;
 	r->unlogged = born->unlogged;
+	r->listed = r->name_unsure = r->row_lost = false;
+	r->named_gap = map->gaps;
 	snprintf(r->name, sizeof(r->name), "%s", born->name);
+	if (sw_relmap_set_row(map, born->database, born->file, born->place, born->oid, err) != SW_OK)
+		return err->rc;
 	if (known.tablespace == 0)
 		known.tablespace = database != NULL ? database->tablespace : 0;
 	if (file == NULL && born->filenode == 0)
@@ -260,6 +275,101 @@ sw_relmap_invalidated(struct sw_relmap *map, const struct sw_wal_invalidated *go
 	if (gone->name[0] != '\0')
 		snprintf(d->name, sizeof(d->name), "%s", gone->name);
 	return SW_OK;
+}
+
+/* --- rows of catalogs ---------------------------------------------------------------------- */
+
+#define OFFSET_BITS 11 /* pages of 32 KiB have at most 1,163 rows */
+
+/* False: nobody's place. */
+static bool
+row_key(struct sw_wal_place place, uint32_t *ret_key)
+{
+	*ret_key = place.block << OFFSET_BITS | place.offset;
+	return place.offset != 0 && place.offset < 1u << OFFSET_BITS && place.block < 1u << (32 - OFFSET_BITS);
+}
+
+struct sw_relmap_row *
+sw_relmap_row(const struct sw_relmap *map, uint32_t database, uint32_t file, struct sw_wal_place place)
+{
+	struct sw_relmap_row *row;
+	uint32_t key;
+
+	if (!row_key(place, &key))
+		return NULL;
+	for (row = sw_hash_find(&map->rows, database, key); row != NULL; row = sw_hash_next(&map->rows, row))
+		if (row->file == file)
+			return row;
+	return NULL;
+}
+
+sw_rc
+sw_relmap_set_row(struct sw_relmap *map, uint32_t database, uint32_t file, struct sw_wal_place place, uint32_t oid,
+	struct sw_error *err)
+{
+	struct sw_relmap_row *row = sw_relmap_row(map, database, file, place);
+	uint32_t key;
+
+	if (!row_key(place, &key) || file == 0)
+		return SW_OK;
+	if (row == NULL && sw_hash_add(&map->rows, database, key, &row, err) != SW_OK)
+		return err->rc;
+	row->file = file;
+	row->oid = oid;
+	return SW_OK;
+}
+
+void
+sw_relmap_forget_row(struct sw_relmap *map, struct sw_relmap_row *row)
+{
+	sw_hash_remove(&map->rows, row);
+}
+
+void
+sw_relmap_forget_rows(struct sw_relmap *map)
+{
+	sw_hash_release(&map->rows);
+	sw_hash_init(&map->rows, "rows of catalogs", sizeof(struct sw_relmap_row), RELATIONS_MAX);
+}
+
+void
+sw_relmap_gap(struct sw_relmap *map)
+{
+	sw_relmap_forget_rows(map);
+	map->gaps++;
+}
+
+/* --- names that change ------------------------------------------------------------------------ */
+
+sw_rc
+sw_relmap_rename(struct sw_relmap *map, struct sw_relmap_relation *r, const char *name, uint32_t schema, struct sw_error *err)
+{
+	uint32_t database = r->key.a, oid = r->key.b;
+
+	r->schema = schema;
+	if (strcmp(r->name, name) == 0)
+		return SW_OK;
+	/* only what a backup listed has sizes, or a name of then */
+	if (r->listed && sw_hash_find(&map->former, database, oid) == NULL &&
+		put_name(&map->former, database, oid, r->name, err) != SW_OK)
+		return err->rc;
+	snprintf(r->name, sizeof(r->name), "%s", name);
+	return SW_OK;
+}
+
+sw_rc
+sw_relmap_set_schema(struct sw_relmap *map, uint32_t database, uint32_t oid, const char *name, struct sw_error *err)
+{
+	return put_name(&map->schemas, database, oid, name, err);
+}
+
+const char *
+sw_relmap_former_name(const struct sw_relmap *map, uint32_t database, uint32_t oid)
+{
+	const struct name *former = sw_hash_find(&map->former, database, oid);
+	const struct sw_relmap_relation *r = sw_relmap_relation(map, database, oid);
+
+	return former != NULL && r != NULL && strcmp(former->text, r->name) != 0 ? former->text : NULL;
 }
 
 /* --- forgetting --------------------------------------------------------------------------- */
@@ -308,6 +418,7 @@ sw_relmap_forget_database(struct sw_relmap *map, uint32_t oid)
 	forget_all(&map->relations, oid);
 	forget_all(&map->files, oid);
 	forget_all(&map->schemas, oid);
+	forget_all(&map->rows, oid);
 }
 
 /* --- learning from a backup --------------------------------------------------------------- */
@@ -315,7 +426,14 @@ sw_relmap_forget_database(struct sw_relmap *map, uint32_t oid)
 struct learner {
 	struct sw_relmap *map;
 	bool later;
+	uint32_t database, class_file; /* whose lines follow */
 };
+
+static struct sw_wal_place
+place_of(struct sw_relations_place place)
+{
+	return (struct sw_wal_place){place.block, place.offset};
+}
 
 static sw_rc
 learn_tablespace(void *ctx, const struct sw_relations_tablespace *t, struct sw_error *err)
@@ -339,7 +457,14 @@ learn_database(void *ctx, const struct sw_relations_database *database, struct s
 		d->tablespace = database->tablespace;
 	if (!l->later || d->name[0] == '\0')
 		snprintf(d->name, sizeof(d->name), "%s", database->name);
-	return SW_OK;
+	l->database = database->oid;
+	l->class_file = database->class_file;
+	d->other_bytes = database->other_bytes;
+	if (l->later)
+		return SW_OK;
+	d->lsn = database->lsn;
+	d->name_unsure = false;
+	return sw_relmap_set_row(l->map, 0, database->file, place_of(database->place), database->oid, err);
 }
 
 static sw_rc
@@ -349,6 +474,9 @@ learn_schema(void *ctx, const struct sw_relations_schema *schema, struct sw_erro
 
 	if (l->later && sw_hash_find(&l->map->schemas, schema->database, schema->oid) != NULL)
 		return SW_OK;
+	if (!l->later && sw_relmap_set_row(l->map, schema->database, SW_RELATIONS_SCHEMA_FILE, place_of(schema->place),
+		schema->oid, err) != SW_OK)
+		return err->rc;
 	return put_name(&l->map->schemas, schema->database, schema->oid, schema->name, err);
 }
 
@@ -367,6 +495,8 @@ learn_relation(void *ctx, const struct sw_relation *relation, struct sw_error *e
 		r->owner = relation->owner;
 		r->kind = relation->kind;
 		r->unlogged = relation->unlogged;
+		r->name_unsure = false;
+		r->named_gap = l->map->gaps;
 		snprintf(r->name, sizeof(r->name), "%s", relation->name);
 	}
 	if (r->owner == 0)
@@ -374,6 +504,10 @@ learn_relation(void *ctx, const struct sw_relation *relation, struct sw_error *e
 	if (!l->later) {
 		r->rows = relation->rows;
 		r->bytes = relation->bytes;
+		r->listed = true;
+		r->row_lost = false;
+		if (sw_relmap_set_row(l->map, l->database, l->class_file, place_of(relation->place), relation->oid, err) != SW_OK)
+			return err->rc;
 	}
 	if (file.filenode == 0)
 		return SW_OK;
@@ -392,7 +526,14 @@ sw_relmap_learn(struct sw_relmap *map, struct sw_repository *repo, const char *l
 		.tablespace = learn_tablespace, .database = learn_database, .schema = learn_schema,
 		.relation = learn_relation, .ctx = &l,
 	};
-	sw_rc rc = sw_relations_read(repo, label, &reader, err);
+	sw_rc rc;
 
+	/* it tells all places anew, and the names of then */
+	if (!later) {
+		sw_relmap_forget_rows(map);
+		sw_hash_release(&map->former);
+		sw_hash_init(&map->former, "renamed relations", sizeof(struct name), RELATIONS_MAX);
+	}
+	rc = sw_relations_read(repo, label, &reader, err);
 	return rc == SW_NOT_FOUND ? SW_OK : rc;
 }

@@ -195,7 +195,7 @@ is_asked(const struct run *run, const struct sw_deed *deed)
 	for (size_t i = 0; i < p->pattern_count; i++)
 		if (sw_search_matches(p->patterns[i], deed))
 			return true;
-	if (p->pattern_count > 0 && !names_of(deed, names))
+	if (p->pattern_count > 0 && (deed->name_unsure || !names_of(deed, names)))
 		run->search->unnamed++;
 	return p->pattern_count == 0;
 }
@@ -261,6 +261,7 @@ on_deed(void *ctx, const struct sw_deed *deed, struct sw_error *err)
 	copy_name(found.database, deed->database_name);
 	copy_name(found.schema, deed->schema_name);
 	copy_name(found.relation, deed->relation_name);
+	copy_name(found.former, deed->former_name);
 	return add_found(run, &found, err);
 }
 
@@ -274,6 +275,7 @@ point_to_names(struct sw_search *s)
 		f->deed.database_name = f->deed.database_name == NULL ? NULL : f->database;
 		f->deed.schema_name = f->deed.schema_name == NULL ? NULL : f->schema;
 		f->deed.relation_name = f->deed.relation_name == NULL ? NULL : f->relation;
+		f->deed.former_name = f->deed.former_name == NULL ? NULL : f->former;
 	}
 }
 

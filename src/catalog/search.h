@@ -48,7 +48,7 @@ struct sw_search_way {
 
 struct sw_search_found {
 	struct sw_deed deed;        /* its names are this struct's; kind 0: a restore point */
-	char database[64], schema[64], relation[64]; /* what deed points to */
+	char database[64], schema[64], relation[64], former[64]; /* what deed points to */
 	struct sw_wal_point point;
 	bool point_repeated;        /* there are other restore points of that name */
 	uint32_t timeline;
@@ -84,7 +84,7 @@ struct sw_search_gap {
 struct sw_search {
 	struct sw_search_found *found; /* by time */
 	size_t found_count;
-	uint64_t unnamed;      /* deeds that a pattern kept out because no name is known */
+	uint64_t unnamed;      /* deeds that a pattern kept out though no name is known, or none that is sure */
 	struct sw_search_place *places; /* around: one for each line that reaches the time; by_xid: one for each end */
 	size_t place_count;
 	struct sw_search_range *ranges;

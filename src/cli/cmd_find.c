@@ -395,12 +395,17 @@ print_way(const struct sw_search_way *way, const char *line)
 static void
 print_size(const struct sw_deed *d)
 {
-	char size[SW_PROGRESS_SIZE_LEN];
+	char size[SW_PROGRESS_SIZE_LEN], name[64];
 
 	if (d->rows_before >= 0)
 		printf("; at the last backup about %" PRId64 " rows", d->rows_before);
 	if (d->bytes_before > 0)
 		printf("%s%s", d->rows_before >= 0 ? ", " : "; at the last backup ", sw_progress_size(d->bytes_before, size));
+	if (d->former_name != NULL) {
+		snprintf(name, sizeof(name), "%s", d->former_name);
+		sw_cli_clean(name);
+		printf("; at the last backup its name was %s", name);
+	}
 }
 
 static void
@@ -417,6 +422,10 @@ print_deed(const struct sw_deed *d)
 	printf("\n");
 	if (relation && d->relation_name == NULL)
 		printf("    its name is not known: it was made after the last backup, and the WAL does not show it\n");
+	if (d->name_unsure)
+		printf("    its name is not sure: it may have been renamed, and the WAL does not tell all of that\n");
+	else if (d->name_before_gap)
+		printf("    its name is not sure: it may have been renamed in the WAL that is missing\n");
 	if (d->unlogged && (d->kind & (SW_DEED_DROPPED | SW_DEED_TRUNCATED | SW_DEED_DROPPED_OR_TRUNCATED)) != 0)
 		printf("    unlogged: its rows are in no backup\n");
 	if (d->cut)
@@ -565,7 +574,7 @@ print_text(const struct finding *f)
 	if (skip > 0)
 		printf("the newest %zu of %zu; --limit=0 shows all\n", f->limit, asked);
 	if (f->search.unnamed > 0)
-		printf("%" PRIu64 " more may be meant: their names are not known; without a pattern they are shown\n",
+		printf("%" PRIu64 " more may be meant: their names are not known, or not sure; without a pattern they are shown\n",
 			f->search.unnamed);
 	if (f->plain && asked == 0)
 		printf("nothing of that kind was found\n");
@@ -578,7 +587,7 @@ print_text(const struct finding *f)
 		printf("what is not archived yet is not seen; SELECT pg_switch_wal() on the server archives it\n");
 	}
 	if (f->plain && asked == 0 && f->params.pattern_count > 0)
-		printf("what was renamed since the last backup has its old name here; without a pattern all is shown\n");
+		printf("what happened has the name that it had then; without a pattern all is shown\n");
 	print_gaps(f);
 }
 
@@ -634,12 +643,13 @@ found_json(const struct finding *f, const struct sw_search_found *found)
 			"time", json_time(found->time_us), "lsn", json_lsn(found->lsn), "timeline", (json_int_t)found->timeline,
 			"name", sw_json_text(found->point.name), "repeated", found->point_repeated,
 			"reachable", found->way.reachable, "restore", json_restore(&found->way, line));
-	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:I, s:I, s:o, s:b, s:o, s:I, s:I, s:I, s:o, s:b, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:b, s:b, s:I, s:o, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:o, s:I, s:I, s:I, s:o, s:b, s:o}",
 		"kind", kind_word(d->kind), "time", json_time(d->time_us), "lsn", json_lsn(d->lsn), "xid", json_xid(d->xid),
 		"prepared", d->prepared, "incomplete", d->cut, "timeline", (json_int_t)d->timeline,
 		"database", json_name(d->database_name), "database_oid", (json_int_t)d->database,
 		"schema", json_name(d->schema_name), "relation", json_name(d->relation_name),
 		"relation_oid", (json_int_t)d->relation, "filenode", (json_int_t)d->filenode, "relkind", d->relkind != 0 ? sw_json_text(kind) : json_null(),
+		"former_name", json_name(d->former_name), "name_unsure", d->name_unsure || d->name_before_gap,
 		"unlogged", d->unlogged, "rows_before", d->rows_before >= 0 ? json_integer(d->rows_before) : json_null(),
 		"bytes_before", (json_int_t)d->bytes_before, "updates", (json_int_t)d->updates,
 		"deletes", (json_int_t)d->deletes, "target_lsn", json_lsn(d->target_lsn), "reachable", found->way.reachable,

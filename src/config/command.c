@@ -262,12 +262,12 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"database and relation by name, and the seawall restore line that recovers the cluster to just before "
 			"it. Put an empty directory for DIR. Without a question, what is dropped, truncated, changed in many rows, and "
 			"restore points are printed. Several questions may be asked at once. What was rolled back, temporary "
-			"tables, and what VACUUM gave back are not told; nor is a view, or a partitioned table without partitions, that was "
-			"dropped alone: the WAL does not tell it from a temporary one.",
+			"tables, and what VACUUM gave back are not told.",
 			"A PATTERN is a shell's: 'orders', 'sales.*' or 'shop.sales.orders'; the name of a database, a tablespace or a "
 			"restore point; with several, one must match. Names come from the backups and from the WAL. A relation that was "
 			"made after the last backup and whose row the WAL does not show is told as DATABASE/OID, and matches that; one "
-			"that was renamed after the last backup has its old name.",
+			"that was renamed has the name that it had when the transaction began, and where the WAL does not tell that for "
+			"sure, this is said.",
 			"PostgreSQL 14's WAL does not always tell which of a transaction's tables were dropped and which truncated, nor "
 			"does that of a transaction that did more than is kept of it; such a one is told as dropped or truncated, for both questions.",
 			"--around prints the commits and aborts in the order in which recovery meets them, and where a recovery to "

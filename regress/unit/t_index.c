@@ -125,9 +125,9 @@ make_wal(void)
 	}
 }
 
-/* With its digest, as push does it. */
+/* With its digest, as push does it, or with another. */
 static void
-put_digested(const struct wal_maker *maker, uint64_t segment)
+put_segment(const struct wal_maker *maker, uint64_t segment, const struct sw_wal_digest *digest)
 {
 	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = 1, .segment = segment};
 	struct sw_wal_summary summary = {.timeline = 1, .system_identifier = MAKER_SYSTEM_ID, .segment_size = MB,
@@ -135,7 +135,7 @@ put_digested(const struct wal_maker *maker, uint64_t segment)
 	struct sw_wal_digester_params wal = {.start = segment * MB, .segment_size = MB, .timeline = 1,
 		.system_identifier = MAKER_SYSTEM_ID, .block_size = 8192, .next_xid = XID + 2 * LAST};
 	char object[SW_STORE_NAME_MAX + 8], path[4200];
-	struct sw_object_source source = {.path = path, .level = 1, .memory_max = 2 * MB, .wal = &wal};
+	struct sw_object_source source = {.path = path, .level = 1, .memory_max = 2 * MB, .wal = digest == NULL ? &wal : NULL};
 	struct sw_error err = SW_ERROR_INIT;
 	struct sw_object encoded;
 	SW_AUTO_FD fd = -1;
@@ -145,6 +145,10 @@ put_digested(const struct wal_maker *maker, uint64_t segment)
 	snprintf(path, sizeof(path), "%s/file", r.dir);
 	rc = sw_file_write(path, maker_byte(maker, segment * MB), MB, 0600, &err);
 	source.fd = fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (digest != NULL) {
+		summary.digest = malloc(sizeof(*digest));
+		*summary.digest = *digest;
+	}
 	if (rc == SW_OK)
 		rc = sw_object_make(&source, &summary, &encoded, &err);
 	if (rc == SW_OK) {
@@ -160,6 +164,19 @@ put_digested(const struct wal_maker *maker, uint64_t segment)
 	}
 	if (rc != SW_OK)
 		tap_note("%s: %s", summary.name, err.text);
+}
+
+static void
+put_digested(const struct wal_maker *maker, uint64_t segment)
+{
+	put_segment(maker, segment, NULL);
+}
+
+static void
+put_as_unknown(const struct wal_maker *maker, uint64_t segment, uint16_t magic)
+{
+	put_segment(maker, segment, &(struct sw_wal_digest){.verdict = SW_WAL_UNKNOWN, .start = segment * MB,
+		.valid_to = segment * MB, .magic = magic, .reason = "not known", .ends_below = UINT64_MAX});
 }
 
 /* --- files of the repository ------------------------------------------------------------- */
@@ -748,6 +765,33 @@ test_much_to_tell(void)
 	maker_release(&m);
 }
 
+/* Pushed by a Seawall that did not know the format of the WAL: it is read as soon as one does. */
+static void
+test_unknown(void)
+{
+	const struct sw_index_range range = {2 * SW_INDEX_GROUP * 4, 2 * SW_INDEX_GROUP * 4 + SW_INDEX_GROUP - 1};
+	struct wal_maker m;
+	char path[8192];
+
+	maker_init(&m, 8192, MB, SW_INDEX_GROUP, range.first * (sw_lsn)MB);
+	for (uint64_t segment = range.first; segment <= range.last; segment++) {
+		/* the last one's is known by now */
+		m.magic = segment == range.last ? 0xD110 : 0xD1FF;
+		wal_repo_end(&m, true, 700 + (uint32_t)(segment - range.first), T0, NULL, 0);
+		maker_switch(&m);
+		put_as_unknown(&m, segment, m.magic);
+	}
+	for (int walks = 0; walks < 2; walks++) {
+		SW_AUTO_TOLD t = {0};
+
+		tap_is_int(walk_ranges(&t, SW_INDEX_BRIEF, 8, true, &range, 1), SW_OK, "WAL that was not known: %s", t.problem);
+		tap_ok(t.segments == SW_INDEX_GROUP && t.commits == 1 && t.read_whole == 1, "... is read where it is now (%d, %d)",
+			(int)t.commits, (int)t.read_whole);
+		tap_ok(!is_there(index_path(range.first / SW_INDEX_GROUP, path)), "... and not indexed while it is not");
+	}
+	maker_release(&m);
+}
+
 static void
 test_denied(const struct told *full)
 {
@@ -947,6 +991,7 @@ main(void)
 	test_wal_damage(&full);
 	test_broken_wal(&full);
 	test_much_to_tell();
+	test_unknown();
 	test_denied(&full);
 	maker_release(&w);
 	wal_repo_release(&r);

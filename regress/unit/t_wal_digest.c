@@ -750,7 +750,7 @@ test_unknown(void)
 	wal.magic = 0xD0FF;
 	maker_add(&wal, 100, 500, 0, 0, NULL);
 	d = digest_of(MB, 500);
-	tap_ok(d.verdict == SW_WAL_UNKNOWN && d.major == 0 && d.records == 0 && d.reason[0] != '\0' && d.start == 5 * MB,
+	tap_ok(d.verdict == SW_WAL_UNKNOWN && d.major == 0 && d.magic == 0xD0FF && d.records == 0 && d.reason[0] != '\0' && d.start == 5 * MB,
 		"an unknown format");
 	finish(&d, "unknown");
 }

@@ -165,6 +165,13 @@ limit(struct sw_stretch_item *item, size_t *room, struct sw_error *err)
 	return rc;
 }
 
+/* Was it archived before its format was known, which it now is? */
+static bool
+can_be_read_now(const struct sw_wal_digest *d)
+{
+	return d->verdict == SW_WAL_UNKNOWN && d->magic <= UINT16_MAX && sw_wal_format_find((uint16_t)d->magic) != NULL;
+}
+
 /* The digest that push put into the summary, if there is one that can be used. */
 static sw_rc
 read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch_item *item, struct sw_error *err)
@@ -175,7 +182,7 @@ read_summary(struct worker *w, const struct sw_wal_name *name, struct sw_stretch
 	/* the whole object tells more of its damage */
 	if (rc == SW_CORRUPT || rc == SW_CONFIG)
 		return SW_OK;
-	if (rc != SW_OK || summary.digest == NULL || summary.digest->truncated ||
+	if (rc != SW_OK || summary.digest == NULL || summary.digest->truncated || can_be_read_now(summary.digest) ||
 		summary.system_identifier != w->repo.reg.system_identifier || summary.segment_size != w->repo.reg.segment_size ||
 		summary.digest->start != name->segment * w->repo.reg.segment_size)
 		return rc;
@@ -235,7 +242,10 @@ read_batch(struct worker *w, const struct slot *slot, unsigned batch, const stru
 	return rc;
 }
 
-/* Put the index object of a group that has none.  It is only a convenience: whatever refuses it is no error. */
+/*
+ * Put the index object of a group that has none.  It is only a convenience: whatever refuses it is no error.  WAL of an
+ * unknown format is left out: a later Seawall may read it.
+ */
 static void
 fold(struct worker *w, const struct sw_stretch *group)
 {
@@ -247,7 +257,7 @@ fold(struct worker *w, const struct sw_stretch *group)
 
 	sw_buf_init(&buf, SW_INDEX_OBJECT_MAX);
 	for (size_t i = 0; i < group->count; i++)
-		if (!group->items[i].has_digest)
+		if (!group->items[i].has_digest || group->items[i].digest.verdict == SW_WAL_UNKNOWN)
 			return;
 	rc = sw_index_object_encode(&w->repo, walk->params->timeline, group, &buf, &err);
 	if (rc == SW_OK) {

@@ -1366,6 +1366,7 @@ sw_wal_digester_take(struct sw_wal_digester *digester, struct sw_wal_digest *ret
 	if (rc != SW_OK)
 		return rc;
 	g->digest.verdict = result->verdict;
+	g->digest.magic = result->verdict == SW_WAL_UNKNOWN ? result->magic : 0;
 	g->digest.start = digester->reader.params.start;
 	memcpy(g->digest.reason, result->reason, sizeof(g->digest.reason));
 	*ret_digest = g->digest;

@@ -157,7 +157,8 @@ struct sw_wal_digest {
 	enum sw_wal_verdict verdict;
 	sw_lsn start, valid_to, broken_at;
 	char reason[256];         /* verdict not COMPLETE */
-	unsigned major;           /* 0: unknown format */
+	unsigned major;           /* 0: unknown format, or no WAL */
+	uint32_t magic;           /* verdict UNKNOWN: of its pages */
 	uint32_t first_timeline, last_timeline; /* of pages */
 	sw_lsn last_timeline_from;
 	sw_lsn first, last;       /* where the first and last record begin; 0: none */

@@ -532,6 +532,7 @@ make(struct writer *w, const struct sw_wal_digest *d, bool fragments)
 	put_lsn(w, o, "broken_at", d->broken_at);
 	put_name(w, o, "reason", d->reason);
 	put_number(w, o, "major", d->major);
+	put_number(w, o, "magic", d->magic);
 	put_number(w, o, "first_timeline", d->first_timeline);
 	put_number(w, o, "last_timeline", d->last_timeline);
 	put_lsn(w, o, "last_timeline_from", d->last_timeline_from);
@@ -1106,6 +1107,8 @@ get_range(const json_t *o, struct sw_wal_digest *d, struct sw_error *err)
 		rc = get_name(o, "reason", d->reason, sizeof(d->reason), err);
 	if (rc == SW_OK)
 		rc = get_u32(o, "major", &major, err);
+	if (rc == SW_OK)
+		rc = get_u32(o, "magic", &d->magic, err);
 	if (rc == SW_OK)
 		rc = get_u32(o, "first_timeline", &d->first_timeline, err);
 	if (rc == SW_OK)

@@ -99,7 +99,7 @@ put_fragment(struct writer *w, json_t *object, const char *key, struct sw_wal_fr
 static json_t *
 begin_json(struct writer *w, const struct sw_stretch_begin *begin)
 {
-	json_t *object = json_object();
+	json_t *object = sw_json_object();
 
 	if (!begin->known)
 		return object;
@@ -119,7 +119,7 @@ begin_json(struct writer *w, const struct sw_stretch_begin *begin)
 static json_t *
 end_json(struct writer *w, const struct sw_stretch_end *end)
 {
-	json_t *object = json_object();
+	json_t *object = sw_json_object();
 	char xid[24];
 
 	if (!end->known)
@@ -179,7 +179,7 @@ static json_t *
 head_json(struct writer *w, uint64_t number, const struct sw_stretch *group)
 {
 	struct sw_wal_digest brief;
-	json_t *object = json_object();
+	json_t *object = sw_json_object();
 	char system_id[24];
 
 	snprintf(system_id, sizeof(system_id), "%" PRIu64, w->repo->reg.system_identifier);
@@ -211,7 +211,7 @@ head_json(struct writer *w, uint64_t number, const struct sw_stretch *group)
 static json_t *
 line_json(struct writer *w, const struct sw_stretch_item *item, size_t room, size_t *ret_len)
 {
-	json_t *object = json_object(), *digest = sw_wal_digest_json(&item->digest, room, false);
+	json_t *object = sw_json_object(), *digest = sw_wal_digest_json(&item->digest, room, false);
 
 	put_segment(w, object, item->boundary ? "record" : "segment", item->first);
 	if (item->boundary)

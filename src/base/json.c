@@ -26,6 +26,12 @@ fail_kind(const char *got, const char *want, struct sw_error *err)
 	return sw_fail(err, SW_CORRUPT, "is a \"%s\" where a \"%s\" is expected", got, want);
 }
 
+json_t *
+sw_json_object(void)
+{
+	return json_pack("{}");
+}
+
 sw_rc
 sw_json_parse(const void *data, size_t len, const char *kind, int version, json_t **ret_object,
 	struct sw_error *err)

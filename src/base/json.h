@@ -14,6 +14,12 @@
 #include "base/utf8.h"
 
 /*
+ * A new object; NULL: out of memory.  For json_object(): PostgreSQL has a function of that name, which would be called in its
+ * archiver.
+ */
+json_t *sw_json_object(void);
+
+/*
  * Parse one object whose "seawall" is `kind` and whose "version" is `version`.
  * SW_OK; SW_CORRUPT (syntax, another kind); SW_CONFIG (a newer version: upgrade Seawall).
  * The words never quote what stands behind a key: that may be a secret.

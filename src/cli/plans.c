@@ -260,7 +260,7 @@ sw_plans_remarks_json(const struct sw_plan *plan)
 json_t *
 sw_plans_settings_json(const struct sw_plan_settings *settings)
 {
-	json_t *set = json_object();
+	json_t *set = sw_json_object();
 
 	for (size_t i = 0; i < settings->count; i++)
 		json_object_set_new(set, settings->items[i].name, sw_json_text(settings->items[i].value));

@@ -311,7 +311,7 @@ static json_t *
 act_json(struct writer *all, const struct sw_wal_act *a)
 {
 	struct writer one = {.diet = all->diet}, *w = &one;
-	json_t *o = json_object();
+	json_t *o = sw_json_object();
 
 	put(w, o, "xid", number(a->xid));
 	if (a->committed) {
@@ -413,7 +413,7 @@ points(struct writer *w, const struct sw_wal_digest *d)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct sw_wal_point *p = &d->points[i];
-		json_t *o = json_object();
+		json_t *o = sw_json_object();
 
 		put(w, o, "lsn", lsn(p->lsn));
 		put(w, o, "end", lsn(p->end));
@@ -432,7 +432,7 @@ checkpoints(struct writer *w, const struct sw_wal_digest *d)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct sw_wal_checkpoint *c = &d->checkpoints[i];
-		json_t *o = json_object();
+		json_t *o = sw_json_object();
 
 		put(w, o, "lsn", lsn(c->lsn));
 		put_lsn(w, o, "redo", c->redo);
@@ -454,7 +454,7 @@ invalidated(struct writer *w, const struct sw_wal_digest *d)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < count; i++) {
-		json_t *o = json_object();
+		json_t *o = sw_json_object();
 
 		put(w, o, "oid", number(d->invalidated[i].oid));
 		put(w, o, "lsn", lsn(d->invalidated[i].lsn));
@@ -488,7 +488,7 @@ put_fragment(struct writer *w, json_t *object, const char *key, const struct sw_
 	w->cut |= w->diet->no_fragments;
 	if (w->diet->no_fragments)
 		return;
-	o = json_object();
+	o = sw_json_object();
 	bytes = sw_base64(f->bytes, f->bytes_len);
 	put_lsn(w, o, "lsn", f->lsn);
 	put_number(w, o, "timeline", f->timeline);
@@ -524,7 +524,7 @@ put_ends(struct writer *w, json_t *o, const struct sw_wal_digest *d)
 static json_t *
 make(struct writer *w, const struct sw_wal_digest *d, bool fragments)
 {
-	json_t *o = json_object();
+	json_t *o = sw_json_object();
 
 	put(w, o, "verdict", json_string(verdicts[d->verdict]));
 	put(w, o, "start", lsn(d->start));

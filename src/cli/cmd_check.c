@@ -129,8 +129,10 @@ check_archiver(struct check *c)
 	}
 	by_library = sw_pg_setting(c->pg, "archive_library", &library, &err) == SW_OK && library.len > 0;
 	if (by_library) {
-		say(c, false, "archive_library", (const char *)library.data,
-			"set archive_library = '' and archive_command = 'seawall-push %p', then reload");
+		bool ours = strstr((const char *)library.data, "seawall_archive") != NULL;
+
+		say(c, ours, "archive_library", (const char *)library.data, ours ? "" :
+			"set archive_library = 'seawall_archive', or '' and archive_command = 'seawall-push %p', then reload");
 		return;
 	}
 	say(c, strstr((const char *)command.data, "seawall-push") != NULL &&

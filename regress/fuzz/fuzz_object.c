@@ -41,7 +41,7 @@ read_object(const uint8_t *data, size_t size, size_t step)
 	sw_rc rc;
 
 	MUST(sw_stage_xxh3_init(&end.hash, NULL, &err) == SW_OK);
-	MUST(sw_object_reader_init(&reader, NULL, &end.stage, &err) == SW_OK);
+	MUST(sw_object_reader_init_threads(&reader, NULL, size % 3, &end.stage, &err) == SW_OK);
 	rc = fuzz_store_get(&store.store, "x", 0, 0, &reader.stage, &err);
 	MUST(end.finished == (rc == SW_OK));
 	sw_object_reader_release(&reader); /* which waits for its threads */

@@ -74,7 +74,7 @@ verdict(const uint8_t *data, size_t len, size_t step, const char *name, bool *re
 	struct end end;
 	sw_rc rc;
 
-	end_init(&end, 2 * MB);
+	end_init(&end, 4 * MB);
 	rc = read_object(data, len, step, name, &end, NULL, err);
 	*ret_finished = end.finished;
 	sw_buf_release(&end.content);
@@ -600,8 +600,8 @@ test_bombs(void)
 		append_summary(&object, "\"size\":41", cases[i].size);
 		append_bomb(&object, 8200);
 		sw_object_reader_init(&reader, HISTORY, &counter.stage, &err);
-				if (sw_stage_write(&reader.stage, object.data, object.len, &err) == SW_OK)
-			sw_stage_finish(&reader.decompressing.stage, &err);
+		if (sw_stage_write(&reader.stage, object.data, object.len, &err) == SW_OK)
+			sw_stage_finish(&reader.stage, &err);
 		tap_is(sw_rc_name(err.rc), "corrupt",
 			"%zu bytes that hold more than 1 GiB, %s", object.len, cases[i].what);
 		tap_ok(counter.len <= cases[i].most && strstr(err.text, "decompresses to more than") != NULL,
@@ -623,9 +623,110 @@ test_wide_window(void)
 	sw_buf_append(&object, "\x28\xb5\x2f\xfd\x00\xa0\x4b\x01\x00x", 10, &err);
 	sw_object_reader_init(&reader, HISTORY, &counter.stage, &err);
 	if (sw_stage_write(&reader.stage, object.data, object.len, &err) == SW_OK)
-		sw_stage_finish(&reader.decompressing.stage, &err);
+		sw_stage_finish(&reader.stage, &err);
 	tap_ok(err.rc == SW_CORRUPT && strstr(err.text, "memory") != NULL,
 		"a frame that wants 1 GiB of memory does not get it: %s", err.text);
+}
+
+/* --- segments of several frames -------------------------------------------------------------- */
+
+static struct sw_wal_summary
+long_summary(uint32_t segment_size)
+{
+	struct sw_wal_summary summary = segment_summary();
+
+	summary.segment_size = segment_size;
+	summary.start = 0;
+	summary.end = segment_size;
+	return summary;
+}
+
+/* The object of `segment` (of 4 MiB), and where its frames begin and end. */
+static void
+encode_four(const uint8_t *segment, struct sw_buf *object, size_t at[5])
+{
+	struct sw_wal_summary summary = long_summary(4 * MB);
+	struct sw_error err = SW_ERROR_INIT;
+
+	encode(segment, 4 * MB, &summary, 8 * MB, object, &err);
+	at[0] = 8 + (size_t)object->data[4] + 256 * (size_t)object->data[5];
+	for (size_t i = 0; i < 4; i++)
+		at[i + 1] = at[i] + ZSTD_findFrameCompressedSize(object->data + at[i], object->len - at[i]);
+	tap_is_int((long long)at[4], (long long)object->len, "a segment of 4 MiB is four frames behind its summary");
+}
+
+static void
+test_order_of_frames(void)
+{
+	SW_AUTO_FREE uint8_t *segment = malloc(4 * MB);
+	size_t at[5], wrong = 0, whole = 0;
+	struct sw_error err = SW_ERROR_INIT;
+	SW_AUTO_BUF object;
+
+	for (size_t i = 0; i < 4 * MB; i++)
+		segment[i] = i % 3 == 0 ? (uint8_t)(random() >> 8) : (uint8_t)(i >> 16);
+	sw_buf_init(&object, 8 * MB);
+	encode_four(segment, &object, at);
+	for (unsigned order = 0; order < 256; order++) {
+		SW_AUTO_BUF mixed;
+		bool done, right = order == 0xe4; /* 0, 1, 2, 3 from the lowest bits on */
+		sw_rc rc;
+
+		sw_buf_init(&mixed, 8 * MB);
+		sw_buf_append(&mixed, object.data, at[0], &err);
+		for (unsigned i = 0; i < 4; i++) {
+			unsigned f = order >> 2 * i & 3;
+
+			sw_buf_append(&mixed, object.data + at[f], at[f + 1] - at[f], &err);
+		}
+		rc = verdict(mixed.data, mixed.len, 65536, SEGMENT, &done, &err);
+		whole += done;
+		wrong += rc != (right ? SW_OK : SW_CORRUPT) || done != right;
+	}
+	tap_ok(wrong == 0 && whole == 1, "of all 256 ways to put four frames together one is the segment (%zu, %zu)", wrong, whole);
+}
+
+/* Sizes of segments, and what levels make of them; the content is a hole with something in every frame. */
+static void
+test_sizes(void)
+{
+	static const struct {
+		uint32_t size;
+		int level;
+	} cases[] = {{MB, 1}, {2 * MB, 1}, {4 * MB, 19}, {8 * MB, 3}, {16 * MB, 1}, {64 * MB, 3}, {1024 * MB, 1}};
+
+	for (size_t i = 0; i < COUNT(cases) - (getenv("SEAWALL_TEST_LONG") == NULL); i++) {
+		__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
+		__attribute__((cleanup(sw_stage_xxh3_release))) struct sw_stage_xxh3 end = {0};
+		struct sw_wal_summary summary = long_summary(cases[i].size);
+		SW_AUTO_FD fd = file_of("", 0);
+		struct sw_object object;
+		struct sw_store_body body;
+		struct sw_error err = SW_ERROR_INIT;
+		uint8_t piece[70001];
+		sw_rc rc;
+
+		for (uint32_t at = 1000; at < cases[i].size; at += MB)
+			(void)!pwrite(fd, &at, sizeof(at), at);
+		(void)!ftruncate(fd, cases[i].size);
+		rc = sw_object_encode(fd, "pg_wal/x", &summary, cases[i].level, MB, &object, &err);
+		body = sw_object_body(&object);
+		sw_stage_xxh3_init(&end, NULL, &err);
+		if (rc == SW_OK)
+			rc = sw_object_reader_init_threads(&reader, SEGMENT, (unsigned)i % 3, &end.stage, &err);
+		for (uint64_t at = 0; rc == SW_OK && at < body.len; at += sizeof(piece)) {
+			size_t n = body.len - at < sizeof(piece) ? (size_t)(body.len - at) : sizeof(piece);
+
+			rc = sw_store_body_read(&body, at, piece, n, &err);
+			if (rc == SW_OK)
+				rc = sw_stage_write(&reader.stage, piece, n, &err);
+		}
+		if (rc == SW_OK)
+			rc = sw_stage_finish(&reader.stage, &err);
+		tap_ok(rc == SW_OK && end.len == cases[i].size && memcmp(end.hash, summary.xxh3, SW_XXH3_LEN) == 0,
+			"a segment of %u MiB at level %d, there and back (%s)", cases[i].size / MB, cases[i].level, err.text);
+		sw_object_release(&object);
+	}
 }
 
 /* --- what the WAL says --------------------------------------------------------------------- */
@@ -804,5 +905,7 @@ main(void)
 	test_what_stands_behind();
 	test_bombs();
 	test_wide_window();
+	test_order_of_frames();
+	test_sizes();
 	return tap_done();
 }

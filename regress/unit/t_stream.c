@@ -222,53 +222,6 @@ test_damage(void)
 	tap_is_int((long long)unseen, 0, "no damage gives other bytes");
 }
 
-/* Takes its time over each piece, or not. */
-struct slow_stage {
-	struct sw_stage stage;
-	useconds_t pause;
-};
-
-static sw_rc
-slow_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err)
-{
-	usleep(((struct slow_stage *)stage)->pause);
-	return sw_stage_write(stage->next, data, len, err);
-}
-
-static sw_rc
-slow_finish(struct sw_stage *stage, struct sw_error *err)
-{
-	return sw_stage_finish(stage->next, err);
-}
-
-static void
-test_thread(void)
-{
-	static const size_t half = (size_t)SW_THREAD_SLOTS / 2 * SW_THREAD_SLOT_SIZE;
-	const size_t lens[] = {0, 1, half - 1, half, half + 1, 2 * half, 2 * half + 1, sizeof(content)};
-
-	alarm(60); /* a wake-up that is missing is a hang */
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]) * 3; i++) {
-		size_t len = lens[i / 3];
-		struct sw_error err = SW_ERROR_INIT;
-		struct sw_stage_thread thread;
-		struct sw_stage_buf end;
-		SW_AUTO_BUF back;
-		struct slow_stage before = {.stage = {slow_write, slow_finish, &thread.stage}, .pause = i % 3 == 1 ? 500 : 0};
-		struct slow_stage behind = {.stage = {slow_write, slow_finish, &end.stage}, .pause = i % 3 == 2 ? 500 : 0};
-		sw_rc rc;
-
-		sw_buf_init(&back, sizeof(content));
-		sw_stage_buf_init(&end, &back);
-		sw_stage_thread_init(&thread, &behind.stage, &err);
-		rc = write_pieces(&before.stage, content, len, SW_THREAD_SLOT_SIZE / 2, &err);
-		tap_ok(rc == SW_OK && is_content(&back, len), "a thread passes on %zu bytes, %s", len,
-			i % 3 == 0 ? "fast" : i % 3 == 1 ? "slowly fed" : "slowly taken");
-		sw_stage_thread_release(&thread);
-	}
-	alarm(0);
-}
-
 static void
 test_window(void)
 {
@@ -443,7 +396,6 @@ main(void)
 	test_frames();
 	test_cut_short();
 	test_damage();
-	test_thread();
 	test_window();
 	test_digest();
 	test_buf_limit();

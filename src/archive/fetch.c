@@ -1,6 +1,7 @@
 #include "archive/fetch.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,8 +10,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "config/config.h"
 #include "pg/control.h"
+
+#define ALONE_THREADS 2 /* that decompress one segment; more wait for the bytes */
 
 struct fetch {
 	const struct sw_config *config;
@@ -22,33 +26,47 @@ struct fetch {
 
 /* --- one repository ---------------------------------------------------------------- */
 
+struct copy {
+	struct sw_repository *repo;
+	const struct sw_wal_name *name;
+	int fd;
+	const char *path;  /* of fd */
+	unsigned threads;
+	uint8_t *ret_hash; /* SW_XXH3_LEN */
+};
+
 /* In one extent the blocks cost a third less.  What fails here fails in the write, with its reason. */
-static void
-reserve_blocks(int fd, const struct sw_wal_name *name, uint32_t segment_size)
+static void *
+reserve_blocks(void *arg)
 {
-	if (name->kind == SW_WAL_SEGMENT || name->kind == SW_WAL_PARTIAL)
-		(void)fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, segment_size);
+	const struct copy *c = arg;
+
+	if (c->name->kind == SW_WAL_SEGMENT || c->name->kind == SW_WAL_PARTIAL)
+		(void)fallocate(c->fd, FALLOC_FL_KEEP_SIZE, 0, c->repo->reg.segment_size);
+	return NULL;
 }
 
 static sw_rc
-write_verified(struct sw_repository *repo, const char *object, const char *file, int fd,
-	const char *tmp, uint8_t ret_hash[SW_XXH3_LEN], struct sw_error *err)
+write_verified(struct copy *c, struct sw_error *err)
 {
 	__attribute__((cleanup(sw_object_reader_release))) struct sw_object_reader reader = {0};
+	const struct sw_registration *reg = &c->repo->reg;
+	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
 	struct sw_stage_fd out;
 	sw_rc rc;
 
-	sw_stage_fd_init(&out, fd, tmp);
-	rc = sw_object_reader_init(&reader, file, &out.stage, err);
+	sw_repository_wal_name(c->repo, c->name, object);
+	sw_stage_fd_init(&out, c->fd, c->path);
+	rc = sw_object_reader_init_threads(&reader, sw_wal_name_format(c->name, reg->segment_size, file), c->threads,
+		&out.stage, err);
 	if (rc == SW_OK)
-		rc = sw_store_get(repo->store, object, 0, 0, &reader.stage, err);
+		rc = sw_store_get(c->repo->store, object, 0, 0, &reader.stage, err);
 	if (rc == SW_CORRUPT)
-		sw_wrap(err, "%s in %s", object, sw_store_url(repo->store));
-	if (rc == SW_OK && reader.summary.system_identifier != repo->reg.system_identifier)
-		rc = sw_fail(err, SW_CORRUPT, "%s in %s is of another cluster", object,
-			sw_store_url(repo->store));
+		sw_wrap(err, "%s in %s", object, sw_store_url(c->repo->store));
+	if (rc == SW_OK && reader.summary.system_identifier != reg->system_identifier)
+		rc = sw_fail(err, SW_CORRUPT, "%s in %s is of another cluster", object, sw_store_url(c->repo->store));
 	if (rc == SW_OK)
-		memcpy(ret_hash, reader.summary.xxh3, SW_XXH3_LEN);
+		memcpy(c->ret_hash, reader.summary.xxh3, SW_XXH3_LEN);
 	return rc;
 }
 
@@ -56,11 +74,31 @@ sw_rc
 sw_fetch_into(struct sw_repository *repo, const struct sw_wal_name *name, int fd, const char *path,
 	uint8_t ret_hash[SW_XXH3_LEN], struct sw_error *err)
 {
-	char object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+	struct copy copy = {
+		.repo = repo,
+		.name = name,
+		.fd = fd,
+		.path = path,
+		.threads = 1, /* several segments at once keep the cores busy by themselves */
+		.ret_hash = ret_hash,
+	};
 
-	reserve_blocks(fd, name, repo->reg.segment_size);
-	return write_verified(repo, sw_repository_wal_name(repo, name, object),
-		sw_wal_name_format(name, repo->reg.segment_size, file), fd, path, ret_hash, err);
+	reserve_blocks(&copy);
+	return write_verified(&copy, err);
+}
+
+/* Before the first byte comes a core is idle. */
+static sw_rc
+write_while_reserving(struct copy *c, struct sw_error *err)
+{
+	pthread_t reserving;
+	sw_rc rc = sw_pool_thread(&reserving, reserve_blocks, c, err);
+
+	if (rc != SW_OK)
+		return rc;
+	rc = write_verified(c, err);
+	pthread_join(reserving, NULL);
+	return rc;
 }
 
 sw_rc
@@ -69,6 +107,7 @@ sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const 
 {
 	SW_AUTO_FREE char *tmp = NULL;
 	uint8_t hash[SW_XXH3_LEN];
+	struct copy copy = {.repo = repo, .name = name, .threads = ALONE_THREADS, .ret_hash = hash};
 	SW_AUTO_FD fd = -1;
 	sw_rc rc;
 
@@ -77,7 +116,9 @@ sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const 
 	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return sw_fail_errno(err, "creating %s", tmp);
-	rc = sw_fetch_into(repo, name, fd, tmp, hash, err);
+	copy.fd = fd;
+	copy.path = tmp;
+	rc = write_while_reserving(&copy, err);
 	if (rc == SW_OK && rename(tmp, path) != 0)
 		rc = sw_fail_errno(err, "renaming %s to %s", tmp, path);
 	if (rc != SW_OK)

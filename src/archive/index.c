@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -623,19 +622,6 @@ runner_main(void *arg)
 	return NULL;
 }
 
-static sw_rc
-start_runner(struct runner *runner, struct sw_error *err)
-{
-	sigset_t all, old;
-	int e;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = pthread_create(&runner->thread, NULL, runner_main, runner);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return e == 0 ? SW_OK : sw_fail(err, SW_SYSTEM, "starting a thread: error %d", e);
-}
-
 struct delivery {
 	struct walk *walk;
 	sw_index_each each;
@@ -773,7 +759,7 @@ run(struct walk *walk, unsigned workers, sw_index_each each, void *ctx, struct s
 {
 	struct runner runner = {.walk = walk, .count = workers, .err = SW_ERROR_INIT};
 	struct delivery delivery = {.walk = walk, .each = each, .ctx = ctx, .ticked_ms = sw_clock_monotonic_ms()};
-	sw_rc rc = start_runner(&runner, err);
+	sw_rc rc = sw_pool_thread(&runner.thread, runner_main, &runner, err);
 
 	if (rc != SW_OK)
 		return rc;

@@ -103,9 +103,8 @@ sw_wal_summary_release(struct sw_wal_summary *summary)
 	summary->digest = NULL;
 }
 
-/* with_digest: what it says of the WAL too, which nobody needs to get the content. */
 static sw_rc
-parse_summary(const void *text, size_t len, bool with_digest, struct sw_wal_summary *ret_summary, struct sw_error *err)
+parse_text(const void *text, size_t len, bool with_digest, struct sw_wal_summary *ret_summary, struct sw_error *err)
 {
 	struct sw_wal_summary s = {0};
 	SW_AUTO_JSON *object = NULL;
@@ -142,6 +141,28 @@ parse_summary(const void *text, size_t len, bool with_digest, struct sw_wal_summ
 	s.segment_size = (uint32_t)segment_size;
 	*ret_summary = s;
 	return SW_OK;
+}
+
+/*
+ * with_digest: what it says of the WAL too, which nobody needs to get the content: where that follows the rest, it is not
+ * even looked at, because it is ten times as long.
+ */
+static sw_rc
+parse_summary(const void *text, size_t len, bool with_digest, struct sw_wal_summary *ret_summary, struct sw_error *err)
+{
+	static const char key[] = ",\"wal\":";
+	const uint8_t *digest = with_digest ? NULL : memmem(text, len, key, strlen(key));
+	size_t before = digest != NULL ? (size_t)(digest - (const uint8_t *)text) : 0;
+	SW_AUTO_FREE char *rest = digest != NULL ? malloc(before + 1) : NULL;
+	struct sw_error ignored;
+
+	if (rest != NULL) {
+		memcpy(rest, text, before);
+		rest[before] = '}';
+		if (parse_text(rest, before + 1, false, ret_summary, &ignored) == SW_OK)
+			return SW_OK;
+	}
+	return parse_text(text, len, with_digest, ret_summary, err);
 }
 
 /* --- encode ---------------------------------------------------------------------- */
@@ -191,29 +212,28 @@ check_length(int fd, const char *path, const struct sw_wal_summary *summary, uin
 }
 
 /*
- * read -> WAL -> XXH3 -> zstd -> spool.  Where zstd has threads of its own, a segment's WAL is read and hashed while
- * what came before is compressed.
+ * read -> WAL -> XXH3 -> frames -> spool.  With threads, a segment's WAL is read and hashed while what came before is
+ * compressed.
  */
 static sw_rc
 compress_content(const struct sw_object_source *source, struct sw_wal_summary *summary,
 	struct sw_wal_digester **digester, struct sw_stage_spool *spool, struct sw_error *err)
 {
 	__attribute__((cleanup(sw_stage_xxh3_release))) struct sw_stage_xxh3 content = {0};
-	__attribute__((cleanup(sw_stage_compress_release))) struct sw_stage_compress compress = {0};
-	uint64_t expect = is_segment(summary) ? summary->segment_size : UINT64_MAX;
+	__attribute__((cleanup(sw_stage_framer_release))) struct sw_stage_framer framer = {0};
+	uint64_t expect = is_segment(summary) ? summary->segment_size : OTHER_FILE_MAX + 1;
 	struct sw_stage *first = &content.stage;
-	sw_rc rc = sw_stage_compress_init(&compress, source->level, expect, &spool->stage, err);
+	sw_rc rc = sw_stage_framer_init(&framer, source->level, is_segment(summary) ? source->threads : 0,
+		&spool->stage, err);
 
-	if (rc == SW_OK && is_segment(summary) && source->threads > 0)
-		sw_stage_compress_threads(&compress, source->threads);
 	if (rc == SW_OK)
-		rc = sw_stage_xxh3_init(&content, &compress.stage, err);
+		rc = sw_stage_xxh3_init(&content, &framer.stage, err);
 	if (rc == SW_OK && is_segment(summary) && source->wal != NULL)
 		rc = sw_wal_digester_new(source->wal, first, digester, err);
 	if (rc == SW_OK && *digester != NULL)
 		first = sw_wal_digester_stage(*digester);
 	if (rc == SW_OK)
-		rc = pump(source->fd, is_segment(summary) ? expect : OTHER_FILE_MAX + 1, source->path, first, err);
+		rc = pump(source->fd, expect, source->path, first, err);
 	if (rc == SW_OK)
 		rc = check_length(source->fd, source->path, summary, content.len, err);
 	if (rc == SW_OK)
@@ -390,7 +410,7 @@ take_summary(struct sw_object_reader *r, struct sw_error *err)
 
 	memcpy(want, r->summary.name, sizeof(want));
 	rc = parse_summary(r->head.data, r->head.len, false, &r->summary, err);
-	r->decompress.content_max = r->summary.size; /* a bomb must not fill the disk first */
+	sw_stage_unframer_expect(&r->unframer, r->summary.size); /* a bomb must not fill the disk first */
 	if (rc == SW_OK && want[0] != '\0' && strcmp(want, r->summary.name) != 0)
 		rc = sw_fail(err, SW_CORRUPT, "holds %s under the name %s", r->summary.name, want);
 	r->state = SW_READER_CONTENT;
@@ -416,7 +436,7 @@ reader_write(struct sw_stage *stage, const void *data, size_t len, struct sw_err
 			rc = r->state == SW_READER_HEADER ? take_header(r, err) : take_summary(r, err);
 	}
 	r->content_came |= len > 0;
-	return rc == SW_OK ? sw_stage_write(&r->decompressing.stage, p, len, err) : rc;
+	return rc == SW_OK ? sw_stage_write(&r->unframer.stage, p, len, err) : rc;
 }
 
 static sw_rc
@@ -426,7 +446,7 @@ reader_finish(struct sw_stage *stage, struct sw_error *err)
 
 	if (!r->content_came)
 		return sw_fail(err, SW_CORRUPT, "ends within or behind its summary");
-	return sw_stage_finish(&r->decompressing.stage, err);
+	return sw_stage_finish(&r->unframer.stage, err);
 }
 
 static struct sw_object_reader *
@@ -455,7 +475,7 @@ judge_finish(struct sw_stage *stage, struct sw_error *err)
 }
 
 sw_rc
-sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
+sw_object_reader_init_threads(struct sw_object_reader *r, const char *name, unsigned threads, struct sw_stage *next,
 	struct sw_error *err)
 {
 	sw_rc rc;
@@ -468,24 +488,20 @@ sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_st
 	sw_buf_init(&r->head, SW_SUMMARY_MAX);
 	r->judge = (struct sw_stage){.write = judge_write, .finish = judge_finish, .next = next};
 	rc = sw_stage_xxh3_init(&r->content, &r->judge, err);
-	if (rc == SW_OK)
-		rc = sw_stage_thread_init(&r->writing, &r->content.stage, err);
-	if (rc == SW_OK)
-		rc = sw_stage_decompress_init(&r->decompress, 1 << 30, &r->writing.stage, err);
-	if (rc == SW_OK)
-		sw_stage_decompress_into(&r->decompress, &r->writing);
-	if (rc == SW_OK)
-		rc = sw_stage_thread_init(&r->decompressing, &r->decompress.stage, err);
-	return rc;
+	return rc == SW_OK ? sw_stage_unframer_init(&r->unframer, threads, &r->content.stage, err) : rc;
+}
+
+sw_rc
+sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next, struct sw_error *err)
+{
+	return sw_object_reader_init_threads(r, name, 1, next, err);
 }
 
 void
 sw_object_reader_release(struct sw_object_reader *r)
 {
 	sw_buf_release(&r->head);
-	sw_stage_thread_release(&r->decompressing);
-	sw_stage_thread_release(&r->writing);
-	sw_stage_decompress_release(&r->decompress);
+	sw_stage_unframer_release(&r->unframer);
 	sw_stage_xxh3_release(&r->content);
 }
 

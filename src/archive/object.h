@@ -1,7 +1,7 @@
 /*
  * object.h - the object that carries one file of pg_wal: doc/FORMAT.md, "A WAL object".
  *
- * A zstd skippable frame with a JSON summary, then one zstd frame with the content.
+ * A zstd skippable frame with a JSON summary, then zstd frames with the content.
  */
 #ifndef SW_ARCHIVE_OBJECT_H
 #define SW_ARCHIVE_OBJECT_H
@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "pg/names.h"
 #include "store/store.h"
+#include "stream/frames.h"
 #include "stream/stage.h"
 #include "wal/digest.h"
 
@@ -45,7 +46,7 @@ struct sw_object_source {
 	const char *path;
 	int level;         /* zstd's */
 	size_t memory_max; /* bytes of the frame in memory; beyond that it lies in an unlinked file */
-	int threads;       /* more threads, that compress a segment; 0: none */
+	unsigned threads;  /* more threads, that compress a segment; 0: none */
 	const struct sw_wal_digester_params *wal; /* how to read a segment's WAL; NULL: it is not read */
 };
 
@@ -74,18 +75,20 @@ struct sw_object_reader {
 	struct sw_buf head;
 	uint32_t summary_len;
 	struct sw_wal_summary summary; /* complete as soon as the first byte of content comes, but for the digest */
-	struct sw_stage_thread decompressing; /* while more is received */
-	struct sw_stage_decompress decompress;
-	struct sw_stage_thread writing;       /* hashed and written while more is decompressed */
+	struct sw_stage_unframer unframer;
 	struct sw_stage_xxh3 content;
 	struct sw_stage judge;
 };
 
 /*
- * next: takes the content.  name: what the summary must say, or NULL.
+ * next: takes the content, in one thread after the other.  name: what the summary must say, or NULL.
+ * threads: that decompress, hash and write to `next` while more is received; they start at once.
  * Write and finish give SW_CORRUPT for any object that is not whole and exactly what its summary says, and
  * SW_CONFIG for a newer format.  Never more than the summary's size reaches `next`.
  */
+sw_rc sw_object_reader_init_threads(struct sw_object_reader *r, const char *name, unsigned threads,
+	struct sw_stage *next, struct sw_error *err);
+/* With one thread. */
 sw_rc sw_object_reader_init(struct sw_object_reader *r, const char *name, struct sw_stage *next,
 	struct sw_error *err);
 void sw_object_reader_release(struct sw_object_reader *r);

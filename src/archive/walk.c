@@ -2,13 +2,13 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "archive/object.h"
+#include "base/pool.h"
 #include "wal/decode.h"
 #include "wal/meaning.h"
 #include "wal/reader.h"
@@ -160,19 +160,6 @@ fetch_all(void *arg)
 	return NULL;
 }
 
-static sw_rc
-start_fetching(struct walk *w, pthread_t *ret_thread, struct sw_error *err)
-{
-	sigset_t all, old;
-	int e;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = pthread_create(ret_thread, NULL, fetch_all, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return e == 0 ? SW_OK : sw_fail(err, SW_SYSTEM, "starting a thread: error %d", e);
-}
-
 static void
 end_fetching(struct walk *w, pthread_t thread)
 {
@@ -264,7 +251,7 @@ static sw_rc
 run(struct walk *w, struct sw_error *err)
 {
 	pthread_t thread;
-	sw_rc rc = start_fetching(w, &thread, err);
+	sw_rc rc = sw_pool_thread(&thread, fetch_all, w, err);
 
 	if (rc != SW_OK)
 		return rc;

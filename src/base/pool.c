@@ -116,3 +116,16 @@ sw_pool_stopping(const struct sw_pool *pool)
 {
 	return atomic_load(&pool->stop);
 }
+
+sw_rc
+sw_pool_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg, struct sw_error *err)
+{
+	sigset_t all, old;
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	e = pthread_create(ret_thread, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return e == 0 ? SW_OK : sw_fail(err, SW_SYSTEM, "starting a thread: error %d", e);
+}

@@ -4,6 +4,7 @@
 #ifndef SW_BASE_POOL_H
 #define SW_BASE_POOL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -27,5 +28,8 @@ typedef void (*sw_pool_tick)(void *ctx);
 sw_rc sw_pool_run(unsigned count, sw_pool_fn fn, sw_pool_tick tick, void *ctx, struct sw_error *err);
 
 bool sw_pool_stopping(const struct sw_pool *pool);
+
+/* One thread beside the caller's, with all signals blocked, for pthread_join.  SW_OK, SW_SYSTEM. */
+sw_rc sw_pool_thread(pthread_t *ret_thread, void *(*fn)(void *), void *arg, struct sw_error *err);
 
 #endif

@@ -10,7 +10,6 @@
 #define SW_STREAM_STAGE_H
 
 #include <openssl/types.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,32 +93,6 @@ struct sw_stage_xxh3 {
 sw_rc sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct sw_error *err);
 void sw_stage_xxh3_release(struct sw_stage_xxh3 *s);
 
-/*
- * The next stage in a thread of its own: write copies into a ring of SW_THREAD_SLOTS full pieces and returns; the thread
- * goes on when half of the ring is full, or at finish, which waits until the next stage has finished.  What failed
- * there is the result of a later write, or of finish.
- */
-#define SW_THREAD_SLOTS 8
-#define SW_THREAD_SLOT_SIZE (128 * 1024)
-struct sw_stage_thread {
-	struct sw_stage stage;
-	pthread_t thread;
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	uint8_t *slots;
-	size_t len[SW_THREAD_SLOTS];
-	uint64_t written, taken; /* pieces so far */
-	size_t filled;           /* bytes in the slot being filled */
-	bool running, ended, cancelled;
-	struct sw_error err;
-};
-sw_rc sw_stage_thread_init(struct sw_stage_thread *s, struct sw_stage *next, struct sw_error *err);
-/* Write without a copy: room for 1 … *ret_len bytes, to be filled and then given with sw_stage_thread_give. */
-sw_rc sw_stage_thread_room(struct sw_stage_thread *s, uint8_t **ret_room, size_t *ret_len,
-	struct sw_error *err);
-void sw_stage_thread_give(struct sw_stage_thread *s, size_t len);
-void sw_stage_thread_release(struct sw_stage_thread *s); /* waits for the thread; nothing more is written or finished */
-
 /* --- zstd (RFC 8878) -------------------------------------------------------- */
 
 typedef struct ZSTD_CCtx_s ZSTD_CCtx;
@@ -139,8 +112,6 @@ struct sw_stage_compress {
  */
 sw_rc sw_stage_compress_init(struct sw_stage_compress *s, int level, uint64_t content_len,
 	struct sw_stage *next, struct sw_error *err);
-/* Compress in `count` more threads, where libzstd can; before the first write. */
-void sw_stage_compress_threads(struct sw_stage_compress *s, int count);
 void sw_stage_compress_release(struct sw_stage_compress *s);
 
 struct sw_stage_decompress {
@@ -148,7 +119,6 @@ struct sw_stage_decompress {
 	ZSTD_DCtx *ctx;
 	uint8_t *out;
 	size_t out_size;
-	struct sw_stage_thread *into; /* where it can be written to without a copy, or NULL */
 	uint64_t content_len, content_max;
 	bool in_frame;
 };
@@ -158,8 +128,6 @@ struct sw_stage_decompress {
  */
 sw_rc sw_stage_decompress_init(struct sw_stage_decompress *s, uint64_t content_max,
 	struct sw_stage *next, struct sw_error *err);
-/* The next stage is this thread stage: decompress into its room. */
-void sw_stage_decompress_into(struct sw_stage_decompress *s, struct sw_stage_thread *thread);
 void sw_stage_decompress_release(struct sw_stage_decompress *s);
 
 #endif

@@ -78,13 +78,6 @@ sw_stage_compress_init(struct sw_stage_compress *s, int level, uint64_t content_
 }
 
 void
-sw_stage_compress_threads(struct sw_stage_compress *s, int count)
-{
-	/* a library without threads refuses, and compresses all the same */
-	(void)ZSTD_CCtx_setParameter(s->ctx, ZSTD_c_nbWorkers, count);
-}
-
-void
 sw_stage_compress_release(struct sw_stage_compress *s)
 {
 	ZSTD_freeCCtx(s->ctx);
@@ -96,32 +89,13 @@ sw_stage_compress_release(struct sw_stage_compress *s)
 /* --- decompress ---------------------------------------------------------------- */
 
 static sw_rc
-next_room(struct sw_stage_decompress *s, ZSTD_outBuffer *out, struct sw_error *err)
-{
-	uint8_t *room;
-	size_t len;
-	sw_rc rc;
-
-	*out = (ZSTD_outBuffer){.dst = s->out, .size = s->out_size};
-	if (s->into == NULL)
-		return SW_OK;
-	rc = sw_stage_thread_room(s->into, &room, &len, err);
-	if (rc == SW_OK)
-		*out = (ZSTD_outBuffer){.dst = room, .size = len};
-	return rc;
-}
-
-static sw_rc
 deliver(struct sw_stage_decompress *s, const ZSTD_outBuffer *out, struct sw_error *err)
 {
 	s->content_len += out->pos;
 	if (s->content_len > s->content_max)
 		return sw_fail(err, SW_CORRUPT, "decompresses to more than %llu bytes",
 			(unsigned long long)s->content_max);
-	if (s->into == NULL)
-		return sw_stage_write(s->stage.next, s->out, out->pos, err);
-	sw_stage_thread_give(s->into, out->pos);
-	return SW_OK;
+	return sw_stage_write(s->stage.next, s->out, out->pos, err);
 }
 
 static sw_rc
@@ -132,12 +106,10 @@ decompress_write(struct sw_stage *stage, const void *data, size_t len, struct sw
 	bool more = true;
 
 	while (in.pos < in.size || more) {
-		ZSTD_outBuffer out;
-		sw_rc rc = next_room(s, &out, err);
+		ZSTD_outBuffer out = {.dst = s->out, .size = s->out_size};
 		size_t left;
+		sw_rc rc;
 
-		if (rc != SW_OK)
-			return rc;
 		left = ZSTD_decompressStream(s->ctx, &out, &in);
 		if (ZSTD_isError(left))
 			return sw_fail(err, SW_CORRUPT, "decompressing: %s", ZSTD_getErrorName(left));
@@ -178,14 +150,6 @@ sw_stage_decompress_init(struct sw_stage_decompress *s, uint64_t content_max,
 	}
 	ZSTD_DCtx_setParameter(s->ctx, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
 	return SW_OK;
-}
-
-void
-sw_stage_decompress_into(struct sw_stage_decompress *s, struct sw_stage_thread *thread)
-{
-	s->into = thread;
-	free(s->out);
-	s->out = NULL;
 }
 
 void

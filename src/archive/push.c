@@ -452,8 +452,10 @@ put_there(const struct put *put, unsigned i, struct sw_error *err)
 	sw_repository_wal_name(repo, &file->name, name);
 	rc = sw_store_put(repo->store, name, &body, err);
 	/* what is there and cannot be read may be another content */
-	if (rc == SW_CONFLICT && (rc = sw_conflict_settle(file, repo, err)) != SW_OK)
+	if (rc == SW_CONFLICT && (rc = sw_conflict_settle(file, repo, err)) != SW_OK) {
 		atomic_store(&file->refused, true);
+		err->name_taken = true;
+	}
 	if (rc == SW_OK && file->name.kind == SW_WAL_HISTORY)
 		sw_conflict_warn_orphans(file, repo);
 	return rc;

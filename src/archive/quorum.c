@@ -98,11 +98,11 @@ struct round {
 	struct task tasks[SW_QUORUM_MAX];
 };
 
-/* What says that the repository is down; anything else says something of the file. */
+/* What says that the repository is down; anything else says something of the file, of which there may be another already. */
 static bool
-is_outage(sw_rc rc)
+is_outage(const struct sw_error *err)
 {
-	return rc != SW_OK && rc != SW_CONFLICT && rc != SW_CORRUPT && rc != SW_BUG;
+	return err->rc != SW_OK && err->rc != SW_CONFLICT && err->rc != SW_CORRUPT && err->rc != SW_BUG && !err->name_taken;
 }
 
 static void *
@@ -116,14 +116,13 @@ task_main(void *arg)
 	sw_interrupt_thread(&round->given_up);
 	rc = round->fn(round->ctx, task->repo, &err);
 	sw_interrupt_thread(NULL);
-	if (rc == SW_OK)
-		err.rc = SW_OK; /* whatever failed on the way */
+	err.rc = rc; /* SW_OK whatever failed on the way */
 	pthread_mutex_lock(&round->mutex);
 	task->err = err;
 	task->ended = true;
 	round->running--;
 	round->done += rc == SW_OK;
-	round->refused = round->refused || (rc != SW_OK && !is_outage(rc));
+	round->refused = round->refused || (rc != SW_OK && !is_outage(&err));
 	pthread_cond_signal(&round->changed);
 	pthread_mutex_unlock(&round->mutex);
 	return NULL;
@@ -218,7 +217,7 @@ run_round(struct round *round)
 		pthread_join(task->thread, NULL);
 		task->started = false;
 		/* it was not answered: we did not wait */
-		if (early[i] && is_outage(task->err.rc) && sw_interrupt_signal() == 0)
+		if (early[i] && is_outage(&task->err) && sw_interrupt_signal() == 0)
 			sw_fail(&task->err, SW_TRANSIENT, "no answer during the push-grace of %lld.%lld s",
 				(long long)(quorum->grace_ms / 1000), (long long)(quorum->grace_ms % 1000 / 100));
 	}
@@ -328,7 +327,7 @@ result(const struct round *round, struct sw_error *err)
 	for (unsigned i = 0; i < quorum->count; i++) {
 		const struct task *task = &round->tasks[i];
 
-		if (task->err.rc != SW_OK && (worst == NULL || (is_outage(worst->err.rc) && !is_outage(task->err.rc))))
+		if (task->err.rc != SW_OK && (worst == NULL || (is_outage(&worst->err) && !is_outage(&task->err))))
 			worst = task;
 	}
 	if (worst == NULL || (round->done >= quorum->needed && !round->refused))

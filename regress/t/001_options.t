@@ -15,7 +15,7 @@ my $dir = tempdir(CLEANUP => 1);
 delete @ENV{ grep { /^SEAWALL_/ } keys %ENV };
 
 my %program = (push => ['seawall-push'], fetch => ['seawall-fetch']);
-$program{$_} = [ 'seawall', $_ ] for qw(init check backup list targets plan find restore log config);
+$program{$_} = [ 'seawall', $_ ] for qw(init check backup list targets plan find restore sync status log config);
 my @commands = sort keys %program;
 
 sub slurp
@@ -246,7 +246,7 @@ for my $option (@in_file)
 
 # --- exit statuses of wrong usage ------------------------------------------------
 
-for my $case ([ push => 1 ], [ fetch => 126 ], map { [ $_ => 2 ] } qw(init check backup list targets plan find restore log config))
+for my $case ([ push => 1 ], [ fetch => 126 ], map { [ $_ => 2 ] } qw(init check backup list targets plan find restore sync status log config))
 {
 	my ($command, $want) = @$case;
 	my ($program, @verb) = @{ $program{$command} };

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use JSON::PP ();
 use SeawallTest;
 use Test::More;
 
@@ -177,8 +178,148 @@ sub test_ledger
 	return;
 }
 
+
+
+sub verb
+{
+	my ($config, @args) = @_;
+	$last = seawall(@args, { config => $config{$config}, timeout => 120 });
+	return $last->{status} // "signal $last->{signal}";
+}
+sub told { my ($config, @args) = @_; verb($config, @args, '--json'); return eval { JSON::PP::decode_json($last->{out}) } // {} }
+sub same_inventory
+{
+	my ($name) = @_;
+	my %of = map { $_ => [ wal_names($repo{$_}) ] } qw(main r1);
+	is("@{ $of{main} }", "@{ $of{r1} }", $name);
+	my @differ = grep { $repo{main}->get($_) ne $repo{r1}->get($_) } @{ $of{main} };
+	is("@differ", '', '... byte for byte');
+	return;
+}
+
+# What one repository missed while it was down is told, and paid.
+sub test_sync
+{
+	fresh();
+	is(push_status('quorum', $ready[0], '--push-ahead=3'), 0, 'both are there');
+	$proxy->rule('hang');
+	is(push_status('quorum', $ready[4], '--push-ahead=11'), 0, 'one is down');
+	my $status = told('quorum', 'status', '--store-deadline=1s', '--store-stall-timeout=1s');
+	is($last->{status}, 3, 'status, while it is') or diag SeawallTest::describe($last);
+	my %seen = map { $_->{repo} => $_ } @{ $status->{repositories} };
+	ok(!$seen{r1}{reached} && $seen{main}{reached}, '... tells which one cannot be reached');
+	like($seen{r1}{down_since} // '', qr/^20\d\d-/, '... and since when the archiver knows');
+	ok((grep { /^repository r1/ } @{ $status->{attention} }), '... and that this needs somebody');
+	is($status->{queue}{files}, scalar @ready, '... and what waits');
+
+	$proxy->clear;
+	my $history = "00000002.history";
+	spew("$data/pg_wal/$history", "1\t0/90000000\tno recovery target specified\n");
+	is(push_status('main', $history), 0, 'a history that one lacks');
+	$status = told('quorum', 'status');
+	%seen = map { $_->{repo} => $_ } @{ $status->{repositories} };
+	is($seen{r1}{lacks}, 13, 'status, when it is back, tells what it lacks') or diag SeawallTest::describe($last);
+	is($seen{main}{lacks}, 0, '... and that the other lacks nothing');
+	is($seen{main}{last_wal}, $ready[15], '... and what is the newest there');
+	is(verb('quorum', 'status'), 3, '... in words');
+	like($last->{out}, qr/^repository r1 [^\n]*: reached\n[^\n]*\n  lacks: 13 WAL objects/m, '... too') or diag $last->{out};
+	like($last->{out}, qr/^ATTENTION: repository r1 is down for the archiver since/m, '... and that the archiver takes it for down');
+
+	is(verb('quorum', 'sync', '--dry-run'), 0, 'sync --dry-run');
+	like($last->{out}, qr/r1 .*lacks 13 /, '... counts');
+	is(scalar(wal_names($repo{r1})), 4, '... and copies nothing');
+	$proxy->tell('forget');
+	my $done = told('quorum', 'sync');
+	is($last->{status}, 0, 'sync') or diag SeawallTest::describe($last);
+	my ($r1) = grep { $_->{repo} eq 'r1' } @{ $done->{systems}[0]{repositories} };
+	is($r1->{copied}, 13, '... copies what lacks');
+	same_inventory('... and the inventories are equal');
+	my @puts = grep { /^PUT / } $proxy->requests;
+	like($puts[0] // '', qr/\Q$history\E/, '... the history came first');
+	$proxy->tell('forget');
+	is(verb('quorum', 'sync', '--progress=off'), 0, '... again');
+	is($proxy->count('method=PUT'), 0, '... nothing is done');
+	like($last->{out}, qr/r1 .*lacked nothing/, '... which is said');
+	unlink glob "$data/pg_wal/seawall.spool/push/$system_id/down.*";
+	$status = told('quorum', 'status');
+	is(join(' ', grep { !/no backup/ } @{ $status->{attention} }), '', 'status has nothing more to say') or diag SeawallTest::describe($last);
+	unlink "$data/pg_wal/$history";
+	is(verb('main', 'sync'), 0, 'with one repository');
+	like($last->{out}, qr/one repository/, '... there is nothing to do');
+	return;
+}
+
+sub test_sync_damage
+{
+	fresh();
+	is(push_status('main', $ready[0], '--push-ahead=9'), 0, 'ten segments in one repository');
+	is(push_status('r1', $ready[10], '--push-ahead=4'), 0, '... and five others in another');
+	$repo{main}->flip(object($ready[3]), -200);
+	is(verb('all', 'sync'), 3, 'sync, with a damaged object') or diag SeawallTest::describe($last);
+	like($last->{err}, qr/$ready[3]\.zst is damaged in file:\S+: /, '... says so');
+	like($last->{err}, qr/$ready[3]\.zst is nowhere intact, and was not copied/, '... and does not copy it');
+	is(scalar(wal_names($repo{r1})), 14, '... but the others');
+	is(scalar(wal_names($repo{main})), 15, '... in both directions');
+	identical('... the same everywhere', @ready[0 .. 2, 4 .. 14]);
+
+	# a third one has it intact
+	$repo{r2} = SeawallTest::Repo->of_kind('s3', "third$serial", $s3);
+	$config{three} = write_config(path("three$serial.conf"), repos => [ @repo{qw(main r1 r2)} ], cluster => { pgdata => $data });
+	$last = seawall('init', { config => $config{three} });
+	is($last->{status}, 0, 'a third repository') or diag SeawallTest::describe($last);
+	my $whole = $repo{main}->get(object($ready[3]));
+	substr($whole, -200, 1) ^= "\x01";
+	$repo{r2}->replace(object($ready[3]), $whole);
+	is(verb('three', 'sync'), 3, '... that has the damaged one intact');
+	unlike($last->{err}, qr/nowhere intact/, '... is where it is taken from');
+	ok($repo{r1}->get(object($ready[3])) eq $whole, '... whole');
+	is(scalar(wal_names($repo{r2})), 15, '... and it gets all that was there before it');
+
+	# contents that differ
+	my $from = SeawallTest::make_dir(path('other-sync'));
+	my $bytes = slurp("$data/pg_wal/$ready[20]");
+	substr($bytes, 30_000, 40_000) = 'x' x 40_000;
+	spew("$from/$ready[20]", $bytes);
+	is(push_status('main', $ready[20], '--push-ahead=0'), 0, 'a segment');
+	$last = push_wal('--push-validate=off', "$from/$ready[20]", { config => $config{r1}, cwd => $data });
+	is($last->{status}, 0, '... and another content under its name elsewhere');
+	my @before = map { $repo{$_}->get(object($ready[20])) } qw(main r1);
+	my $done = told('all', 'sync');
+	is($last->{status}, 3, '... are told');
+	like($done->{systems}[0]{conflicts}[0]{text} // '', qr/^$ready[20] has other content in \S+ \(from .*\) than in \S+ \(from .*nothing was overwritten/, '... with both origins');
+	ok($repo{main}->get(object($ready[20])) eq $before[0] && $repo{r1}->get(object($ready[20])) eq $before[1], '... and left');
+	return;
+}
+
+# Killed, and one that comes in between.
+sub test_sync_kill
+{
+	fresh();
+	is(push_status('main', $ready[0], '--push-ahead=20'), 0, 'twenty-one segments');
+	$proxy->rule('method=PUT delay 30');
+	for my $round (1 .. 4)
+	{
+		my $child = spawn(program('seawall'), 'sync', '--config', $config{all}, { cwd => $data });
+		wait_until('a copy', sub { $proxy->count('method=PUT') >= 3 * $round }, 30);
+		kill 'KILL', -$child->{pid};
+		SeawallTest::reap($child);
+	}
+	my @torn = grep { $repo{r1}->get($_) ne $repo{main}->get($_) } wal_names($repo{r1});
+	is("@torn", '', 'what a killed sync leaves is whole');
+	$proxy->clear;
+	is(verb('all', 'sync', '--workers=4'), 0, '... and the next one ends the work') or diag SeawallTest::describe($last);
+	same_inventory('... the inventories are equal');
+	$proxy->rule('status 503');
+	is(verb('all', 'sync', '--store-deadline=1s'), 1, 'sync, with a repository that is down');
+	is_one_line($last->{err}, '... fails in one line');
+	return;
+}
+
 test_all();
 test_quorum();
 test_never_outvoted();
 test_ledger();
+test_sync();
+test_sync_damage();
+test_sync_kill();
 done_testing();

@@ -81,7 +81,7 @@ static const struct refusal {
 	{"option of another command", {SW_CMD_RESTORE, "", {NULL}, {"--fast"}}, "seawall restore does not take --fast",
 		"seawall backup"},
 	{"option of several other commands", {SW_CMD_PUSH, "", {NULL}, {"--pg-host=x"}}, "seawall-push does not take --pg-host",
-		"seawall check, seawall backup and seawall targets"},
+		"seawall backup, seawall targets and seawall status"},
 	{"secret on the command line", {SW_CMD_PUSH, "", {NULL}, {"--s3-secret-key", SECRET}},
 		"--s3-secret-key is not taken on the command line", "SEAWALL_S3_SECRET_KEY"},
 	{"no value", {SW_CMD_BACKUP, "", {NULL}, {"--workers"}}, "--workers needs a value", ""},

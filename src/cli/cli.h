@@ -49,6 +49,8 @@ sw_rc sw_cmd_find(const struct sw_config *config, int *ret_status, struct sw_err
 sw_rc sw_cmd_restore(const struct sw_config *config, int *ret_status, struct sw_error *err);
 sw_rc sw_cmd_plan(const struct sw_config *config, int *ret_status, struct sw_error *err);
 sw_rc sw_cmd_log(const struct sw_config *config, int *ret_status, struct sw_error *err);
+sw_rc sw_cmd_sync(const struct sw_config *config, int *ret_status, struct sw_error *err);
+sw_rc sw_cmd_status(const struct sw_config *config, int *ret_status, struct sw_error *err);
 sw_rc sw_cmd_config(const struct sw_config *config, int *ret_status, struct sw_error *err);
 
 #endif

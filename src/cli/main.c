@@ -21,6 +21,8 @@ static const struct verb {
 	{SW_CMD_RESTORE, sw_cmd_restore},
 	{SW_CMD_PLAN, sw_cmd_plan},
 	{SW_CMD_LOG, sw_cmd_log},
+	{SW_CMD_SYNC, sw_cmd_sync},
+	{SW_CMD_STATUS, sw_cmd_status},
 	{SW_CMD_CONFIG, sw_cmd_config},
 };
 

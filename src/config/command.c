@@ -147,8 +147,8 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 		.also = "seawall-push --base [OPTION]...",
 		.purpose = "take a base backup",
 		.paragraphs = PARAGRAPHS{
-			"Copies the running cluster's data directory and tablespaces into every repository of the "
-			"cluster, from a primary or from a standby. It runs on the server's machine, as a user that "
+			"Copies the running cluster's data directory and tablespaces into the first repository of the "
+			"cluster (--repo names another), from a primary or from a standby. It runs on the server's machine, as a user that "
 			"can read the data directory.",
 			"Page checksums are verified while reading. The backup becomes visible at the very end, when "
 			"everything that it consists of is stored and the WAL from its start to its stop has arrived "
@@ -349,6 +349,66 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			{"Is the record whole?", "seawall log --verify"},
 			{NULL, NULL}},
 		.see_also = "seawall seawall-backup seawall-restore",
+	},
+	{
+		.command = SW_CMD_SYNC,
+		.verb = "sync",
+		.title = "seawall sync",
+		.page = "seawall-sync",
+		.synopsis = "",
+		.purpose = "copy to each repository the WAL that another has and it lacks",
+		.paragraphs = PARAGRAPHS{
+			"For a cluster with several repositories: what one missed while it was down, or was not yet there, is "
+			"copied from another that has it. Lists are compared; objects are copied as they are, so that they stay "
+			"byte for byte the same, and verified on the way: a damaged one is not copied, but told and taken from "
+			"another repository. Histories go first. Have it run by a timer, every few minutes; nothing is done where "
+			"nothing lacks.",
+			"Nothing is overwritten. Where two repositories have another content under one name, both origins "
+			"are told. (Objects of the same size are taken for the same; of those whose size differs the hashes of their "
+			"content are compared.)",
+			"Only WAL is copied. A base backup belongs to the repository that it was made in: its page hashes are made with "
+			"that registration's secret.",
+			"It can be stopped at any time, run again, and run beside archivers and other runs of itself. With "
+			"--dry-run it only counts. The JSON document has cluster, dry_run and systems; each of those has system_identifier, repositories "
+			"(repo, url, objects, lacked, lacked_bytes, copied, copied_bytes), conflicts, damaged and lost (name, text).",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("No repository lacks anything that another has."),
+			{"1", "It failed, or a repository could not be reached; the others are compared all the same."}, STATUS_USAGE,
+			{"3", "Something needs you: other content under one name, or a damaged object."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"In a crontab of the PostgreSQL user:", "*/10 * * * * seawall sync --progress=off"},
+			{"What does each lack?", "seawall sync --dry-run"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-push seawall-status",
+	},
+	{
+		.command = SW_CMD_STATUS,
+		.verb = "status",
+		.title = "seawall status",
+		.page = "seawall-status",
+		.synopsis = "",
+		.purpose = "tell how archiving stands: repositories, backups, what waits",
+		.paragraphs = PARAGRAPHS{
+			"For each repository: whether it can be reached, the newest segment with the time when it came, how much WAL it lacks "
+			"that another has (seawall sync copies it), copies that were kept beside others (.alt-), the newest backup with "
+			"its age, and whether the archiver takes it for down (push-quorum). For the server: what waits to be archived, "
+			"from the data directory or from PostgreSQL; its archiver's last failure; how much disk the spool takes.",
+			"Only lists are read, no content, so that monitoring may ask every minute. A repository that does not answer within "
+			"ten seconds is told as not reached. Whatever needs a human is said again in a line that begins with ATTENTION.",
+			"The system identifier is that of the data directory (pgdata), or the one that was registered last.",
+			"The JSON document has cluster, system_identifier, repositories (repo, url, reached, error, down_since, down_reason, and "
+			"of one that was reached objects, lacks, lacks_bytes, conflicts, last_wal, last_wal_time, last_backup, "
+			"last_backup_time), queue (files, bytes, oldest; or null), server (answered, note, or last_archived_wal, "
+			"last_archived_time, last_failed_wal, last_failed_time, failures, failing), spool_bytes and attention (a list of texts).",
+			NULL},
+		.status = TEXTS{
+			STATUS_DONE("Nothing needs a human."), STATUS_FAILED, STATUS_USAGE,
+			{"3", "Something needs a human: the lines that begin with ATTENTION say what."}, {NULL, NULL}},
+		.examples = TEXTS{
+			{"For monitoring:", "seawall status --json | jq -r '.attention[]'"},
+			{NULL, NULL}},
+		.see_also = "seawall seawall-check seawall-list seawall-sync",
 	},
 	{
 		.command = SW_CMD_CONFIG,

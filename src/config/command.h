@@ -25,7 +25,7 @@ struct sw_command_row {
 	const char *see_also; /* names of pages, separated by blanks */
 };
 
-#define SW_COMMAND_COUNT 12
+#define SW_COMMAND_COUNT 14
 
 /* In the order of the overall help. */
 const struct sw_command_row *sw_command_at(size_t i);

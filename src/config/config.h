@@ -46,6 +46,8 @@ enum sw_command {
 	SW_CMD_TARGETS = 1 << 8,
 	SW_CMD_PLAN = 1 << 10,
 	SW_CMD_FIND = 1 << 11,
+	SW_CMD_SYNC = 1 << 12,
+	SW_CMD_STATUS = 1 << 13,
 	SW_CMD_LOG = 1 << 14,
 	SW_CMD_ALL = (1 << 20) - 1,
 	SW_CMD_ONLY = 1 << 20,    /* on the command line alone (--json, --help, targets) */

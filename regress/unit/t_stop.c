@@ -463,6 +463,40 @@ test_half(void)
 	wal_repo_release(&other);
 }
 
+/* Read record by record, as where a digest cannot be used. */
+static void
+test_epochs(void)
+{
+	const uint64_t epoch = UINT64_C(1) << 32;
+	struct wal_repo other;
+	struct wal_maker w;
+	struct sw_walk_span span = {1, 2, 2};
+	struct sw_timeline_history history = {0};
+	struct sw_error err = SW_ERROR_INIT;
+	sw_lsn commit;
+
+	if (!wal_repo_make(&other))
+		return;
+	sw_timeline_history_parse(1, NULL, 0, &history, &err);
+	maker_init(&w, 8192, MB, 1, 2 * MB);
+	wal_repo_checkpoint(&w, epoch + 720, T0);
+	commit = wal_repo_end(&w, true, 720, T0 + 1 * S, NULL, 0);
+	maker_switch(&w);
+	wal_repo_segments(&other, &w, 1, 2, 1);
+	maker_release(&w);
+	for (uint64_t n = 0; n < 3; n++) {
+		struct sw_stop_search search = {.repo = &other.repo, .spans = &span, .span_count = 1, .history = &history,
+			.redo = 2 * MB, .limit = 3 * MB - 1, .fresh = true, .workers = 1,
+			.goal = {.kind = SW_GOAL_XID, .xid = 720, .xid_full = n * epoch + 720}};
+		struct sw_stop_report report = {0};
+
+		tap_ok(sw_stop_find(&search, &report, &err) == SW_OK && (report.answer == SW_STOP_FOUND) == (n == 1) &&
+			report.stop.lsn == (n == 1 ? commit : 0), "transaction 720 of epoch %d is%s there", (int)n, n == 1 ? "" : " not");
+	}
+	sw_timeline_history_release(&history);
+	wal_repo_release(&other);
+}
+
 int
 main(void)
 {
@@ -484,6 +518,7 @@ main(void)
 		test_damaged_end();
 		test_groups();
 		test_half();
+		test_epochs();
 	}
 	wal_repo_release(&r);
 	return tap_done();

@@ -136,7 +136,8 @@ look_up(const struct sw_s3_refusal *r, const char **ret_hint)
 			break;
 		return codes[i].rc;
 	}
-	return rc_of_status(r->status);
+	/* who cannot be understood is asked again */
+	return r->damaged && r->status != 412 ? SW_TRANSIENT : rc_of_status(r->status);
 }
 
 /* --- reading a refusal ----------------------------------------------------------------- */
@@ -172,8 +173,10 @@ sw_s3_error_parse(const void *body, size_t len, struct sw_s3_refusal *refusal)
 
 	if (len == 0)
 		return;
-	if (sw_xml_parse(body, len, take_element, refusal, &ignored) != SW_OK)
+	if (sw_xml_parse(body, len, take_element, refusal, &ignored) != SW_OK) {
 		refusal->code[0] = '\0';
+		refusal->damaged = memmem(body, part, "<Error>", 7) != NULL && memmem(body, part, "<!", 2) == NULL;
+	}
 	if (refusal->code[0] == '\0')
 		snprintf(refusal->message, sizeof(refusal->message), "%.*s", (int)part, (const char *)body);
 }

@@ -19,6 +19,7 @@ struct sw_s3_refusal {
 	char request_id[160];
 	char retry_after[64];
 	int delete_marker;
+	int damaged; /* the body is an <Error> that cannot be read: it was changed or cut on its way */
 };
 
 /* Fill code, message, region, endpoint and request_id from a body. */
@@ -29,7 +30,7 @@ void sw_s3_error_parse(const void *body, size_t len, struct sw_s3_refusal *refus
  *
  * request: "GET s3://bucket/key"; bucket, region: what we used.
  * SW_NOT_FOUND is NoSuchKey alone; a 404 of another kind is SW_CONFIG, one with a delete marker
- * SW_CORRUPT.  SW_CONFLICT is PreconditionFailed, SW_CORRUPT also InvalidRange.
+ * SW_CORRUPT; a damaged one is SW_TRANSIENT.  SW_CONFLICT is PreconditionFailed, SW_CORRUPT also InvalidRange.
  * err->retry_after_ms is set from Retry-After.
  */
 sw_rc sw_s3_error_fail(const struct sw_s3_refusal *refusal, const char *request, const char *bucket,

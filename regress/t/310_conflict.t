@@ -150,7 +150,7 @@ sub test_history
 	is(push_status(made($history, "1\t$at\tno recovery target specified\n")), 0, "$kind: a history that leaves archived WAL behind");
 	like($last->{err}, qr{warning: timeline 2 leaves timeline 1 at LSN $at, but WAL of timeline 1 beyond that is archived in \S+, from $segments[1] on: .*--target-timeline=1},
 		'... which is told');
-	refused(push_status(made($history, "1\t0/9000000\tno recovery target specified\n")), qr/promoted to this timeline first: promote this one again/,
+	refused(push_status(made($history, "1\t0/9000000\tno recovery target specified\n")), qr/promoted to this timeline first: make this one its standby again \(pg_rewind\), or give this one a cluster name of its own/,
 		'... another promotion to the same timeline is refused');
 	is(push_status(made('00000003.history', "1\t0/90000000\tno recovery target specified\n")), 0, '... a history that leaves nothing behind');
 	is($last->{err}, '', '... is archived in silence');

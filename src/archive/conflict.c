@@ -184,8 +184,8 @@ report_conflict(const struct sw_push_file *file, const struct theirs *t, const s
 		"there from %s:%s, here from %s:%s", ours->name, sw_store_url(repo->store),
 		place_of(file, t->differs_at, place), t->summary.host, t->summary.pgdata, ours->host, ours->pgdata);
 	if (file->name.kind == SW_WAL_HISTORY)
-		return sw_hint(err, "another server was promoted to this timeline first: promote this one again, "
-			"or give it a repository of its own");
+		return sw_hint(err, "another server was promoted to this timeline first: make this one its standby again (pg_rewind), or "
+			"give this one a cluster name of its own, run seawall init, and take a backup");
 	if (t->read && is_unfinished(&t->digest))
 		return hint_unfinished(file, t, object, err);
 	return sw_hint(err, "nothing was overwritten; two servers archive as one cluster: stop one of them, "

@@ -243,11 +243,34 @@ try_all(struct fetch *f, struct sw_error *err)
 /* --- waiting ------------------------------------------------------------------------- */
 
 static bool
-is_standby(const struct fetch *f)
+has_file(const struct fetch *f, const char *name)
 {
 	SW_AUTO_FREE char *path = NULL;
 
-	return asprintf(&path, "%s/standby.signal", f->pgdata) >= 0 && access(path, F_OK) == 0;
+	return asprintf(&path, "%s/%s", f->pgdata, name) >= 0 && access(path, F_OK) == 0;
+}
+
+static bool
+is_standby(const struct fetch *f)
+{
+	return has_file(f, "standby.signal");
+}
+
+/*
+ * At its end recovery chooses the new timeline, removes the signal files, and then asks for the history of the timeline that
+ * it was on (writeTimeLineHistory).  Stopped there, the server would come up on the old timeline at its next start.  It
+ * has kept that history in pg_wal, and takes it from there if it is told that there is none.
+ */
+static bool
+has_its_own(const struct fetch *f)
+{
+	char name[SW_WAL_NAME_MAX + sizeof("pg_wal/")];
+
+	if (f->name.kind != SW_WAL_HISTORY || is_standby(f) || has_file(f, "recovery.signal"))
+		return false;
+	memcpy(name, "pg_wal/", sizeof("pg_wal/"));
+	sw_wal_name_format(&f->name, f->control.segment_size, name + strlen(name));
+	return has_file(f, name);
 }
 
 static sw_rc
@@ -278,6 +301,9 @@ fetch_waiting(struct fetch *f, struct sw_error *err)
 		sw_log(SW_LOG_ERROR, "%s; answering \"not there\", because a standby may stream it instead",
 			err->text);
 		rc = err->rc = SW_NOT_FOUND;
+	} else if (rc == SW_TRANSIENT && has_its_own(f)) {
+		sw_log(SW_LOG_ERROR, "%s; answering \"not there\", because recovery has ended and pg_wal has its own copy", err->text);
+		rc = err->rc = SW_NOT_FOUND;
 	}
 	return rc;
 }
@@ -300,6 +326,9 @@ sw_fetch(const struct sw_config *config, const char *file, const char *path, str
 		sw_fail(err, SW_CONFIG, "\"%s\" is no name of a WAL file", file);
 		return sw_hint(err, "use restore_command = 'seawall-fetch %%f %%p'");
 	}
+	/* asked for at the end of a recovery all the same: nothing must fail there that need not */
+	if (f.name.kind == SW_WAL_HISTORY && f.name.timeline == 1)
+		return sw_fail(err, SW_NOT_FOUND, "timeline 1 has no history");
 	rc = fetch_waiting(&f, err);
 	return rc == SW_OK ? rc : sw_wrap(err, "fetching %s", file);
 }

@@ -17,7 +17,8 @@ struct sw_config;
  * SW_OK: complete and verified at path.  The store is left open: the caller ends the process, by _exit.
  * SW_NOT_FOUND: proved absent in every repository, each of which was read and is the right one, and
  * no later segment of the timeline is there.  Under standby.signal also an outage that lasted longer than
- * standby-outage-wait, and a corrupt object: both logged as errors, because streaming may have the WAL.
+ * standby-outage-wait, and a corrupt object: both logged as errors, because streaming may have the WAL.  And timeline 1's
+ * history always, and another's in an outage if recovery has ended (no signal file) and pg_wal has it.
  * Everything else: recovery must stop.
  * A crash leaves at most "<path>.seawall", which the next call replaces.
  */

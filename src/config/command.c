@@ -32,6 +32,11 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			"copies later what they missed.",
 			"The system identifier and the segment size are read from global/pg_control in the data "
 			"directory, and a segment whose header does not belong to that cluster is refused.",
+			"From PostgreSQL 15 on archive_library = 'seawall_archive' is the same without a program for each file. "
+			"Its settings in postgresql.conf: seawall_archive.config (the configuration file), "
+			"seawall_archive.cluster, and seawall_archive.shutdown_wait (5s), how long a server that stops "
+			"waits for a repository that does not answer. A reload of the server reads the configuration "
+			"file again.",
 			"seawall-push --base hands over to seawall backup with the arguments that follow.",
 			NULL},
 		.status = TEXTS{
@@ -42,6 +47,7 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			{NULL, NULL}},
 		.examples = TEXTS{
 			{"In postgresql.conf:", "archive_mode = on\narchive_command = 'seawall-push %p'"},
+			{"Or, from PostgreSQL 15 on:", "archive_mode = on\narchive_library = 'seawall_archive'"},
 			{"With several clusters in the configuration file:",
 				"archive_command = 'seawall-push --cluster=orders %p'"},
 			{NULL, NULL}},

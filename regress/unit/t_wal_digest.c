@@ -645,6 +645,27 @@ test_moved_whole(void)
 	finish(&d, "whole heads");
 }
 
+/* 14's COMMIT does not tell which relations go; their rows' places may. */
+static void
+test_deleted_rows(void)
+{
+	const uint8_t main_data[8] = {0, 0, 0, 0, 9, 0, 0, 0};
+	struct sw_wal_digest d;
+
+	begin(1);
+	wal.magic = 0xD10D;
+	add_update(500, 5, 1259, 8, 9, 5, "b", 1);
+	add_heap(500, 0x10, 1663, 5, 1259, NULL, 0, main_data, sizeof(main_data));
+	add_end(500, (struct end){0});
+	add_heap(501, 0x10, 1663, 5, 1259, NULL, 0, main_data, sizeof(main_data));
+	add_end(501, (struct end){0});
+	d = digest_of(MB, 400);
+	tap_ok(d.major == 14 && d.act_count == 2, "14: rows of pg_class that are deleted");
+	tap_is(moved_text(&d.acts[0]), "1259 8>0 5-6 b", "... also when they were updated before");
+	tap_is(moved_text(&d.acts[1]), "1259 9>0", "... are told by their places");
+	finish(&d, "deleted rows");
+}
+
 /* More than a summary has room for: first what changes nothing goes, then the rest. */
 static void
 test_moved_room(void)
@@ -1057,6 +1078,7 @@ main(int argc, char **argv)
 	test_moved_rows();
 	test_moved_born();
 	test_moved_whole();
+	test_deleted_rows();
 	test_moved_room();
 	test_prepared();
 	test_ends();

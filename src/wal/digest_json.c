@@ -268,7 +268,7 @@ moved(struct writer *w, const struct sw_wal_moved *list, size_t count)
 		append(w, item, lsn(m->lsn));
 		if (m->unseen)
 			append(w, item, json_false());
-		else if (!same)
+		else if (m->head.from != m->head.to)
 			append_head(w, item, &m->head);
 		append(w, array, item);
 	}

@@ -306,6 +306,132 @@ sub test_several
 	return;
 }
 
+# Dropped, and nothing archived behind it: for who fetches, no end of the WAL.
+sub test_fetch
+{
+	fresh();
+	my $fetch = sub {
+		my ($file) = @_;
+		$last = fetch_wal('--fetch-hole-wait=0', $file, path('fetched'), { config => $config, cwd => $data });
+		return $last->{status};
+	};
+	is($fetch->($ready[0]), 1, 'an empty repository is the end of the WAL');
+	down();
+	is(push_status($ready[0]), 0, 'dropped');
+	$proxy->clear;
+	is($fetch->($ready[0]), 1, '... and told to nobody yet');
+	spew("$data/pg_wal/00000002.history", "1\t0/3000000\tno recovery target specified\n");
+	spew("$status_dir/00000002.history.ready", '');
+	is(push_status('00000002.history'), 0, 'a history comes');
+	is(scalar(told()), 1, '... and brings the record');
+	unlink "$status_dir/00000002.history.ready", "$data/pg_wal/00000002.history";
+	is($fetch->($ready[0]), 126, 'now it is a hole');
+	like($last->{err}, qr/error: .*$ready[0] is missing in \S+: it was dropped on purpose by push-queue-max at \d{4}-/, '... that is explained');
+	is($fetch->($ready[-1]), 1, 'a segment behind all that was dropped is not there');
+	is($fetch->('000000020000000000000002'), 1, '... nor one of another timeline');
+	is(push_status($ready[0], '--push-ahead=0'), 0, 'archived after all');
+	is($fetch->($ready[0]), 0, '... it is fetched');
+	return;
+}
+
+# --- a running server ----------------------------------------------------------------------------
+
+sub waiting { my ($dir) = @_; return scalar grep { m{/[0-9A-F]{24}\.ready$} } glob "$dir/pg_wal/archive_status/*" }
+sub json_of { my ($r) = @_; return decode_json($r->{out}) }
+
+sub test_server
+{
+	my $site_proxy = SeawallTest::Proxy->new($s3);
+	my $site = SeawallTest::new_site('outage', kind => 's3', gateway => $s3, proxy => $site_proxy, segment_mb => 1,
+		settings => { 'store-deadline' => '200ms' }, cluster => { 'push-queue-max' => '3MB', 'archive-timeout' => '30s' },
+		conf => "autovacuum = off\nmax_wal_size = '1GB'\n");
+	my ($server, $with) = ($site->{pg}, { config => $site->{config} });
+	my $dir = $server->pgdata;
+	my $rows = 0;
+	my $write = sub {
+		$server->sql("INSERT INTO t SELECT @{[ ++$rows ]}, repeat('x', 50) FROM generate_series(1, 2000); SELECT pg_switch_wal()") for 1 .. $_[0];
+	};
+	my $say = sub { my $r = seawall(@_, $with); return $r };
+	$server->append_conf("archive_command = '@{[ program('seawall-push') ]} --config $site->{config} %p'");
+	$server->reload;
+	$server->sql('CREATE TABLE t (n int, x text)');
+	$write->(2);
+	$server->switch_and_wait;
+	is($say->('backup', '--label=first')->{status}, 0, 'a server with a backup');
+	$write->(1);
+	$server->switch_and_wait;
+	my $before = $rows;
+
+	$site_proxy->rule('method=PUT key=/wal/ status 503');
+	$write->(10);
+	wait_until('drops', sub { waiting($dir) <= 3 }, 60);
+	like($server->log_text, qr/error: [0-9A-F]{24} IS DROPPED, not archived/, 'an outage: WAL is dropped, and the server\'s log says so');
+	$write->(1); # a push that tells the record
+	wait_until('the record', sub { grep { m{/gaps/} } $site->{repo}->names }, 60);
+	my $dropped = qr/dropped on purpose by push-queue-max at \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/;
+	my $r = $say->('plan');
+	is($r->{status}, 3, 'while nothing is archived behind it, the end of the archive is not the end of the WAL');
+	like($r->{err}, qr/there is a hole before it: .* missing in .*: [0-9A-F]{24}( to [0-9A-F]{24})?, $dropped.*--target-lsn/, '... which a plan explains')
+		or diag SeawallTest::describe($r);
+	$r = $say->('targets');
+	like($r->{out}, qr/missing +[0-9A-F]{24}.*, $dropped/, '... and targets');
+	like($r->{out}, qr/cannot be recovered, because [0-9A-F]{24} .* missing: $dropped/, '... twice');
+	like($r->{out}, qr/WAL IS MISSING: .* of timeline 1 w(?:as|ere) $dropped.* on \S+:\S+, because .*503/, '... and says why, loudly');
+
+	# a backup whose own WAL is dropped
+	my $backup = spawn(program('seawall'), 'backup', '--config', $site->{config}, '--label=doomed', { cwd => path() });
+	my $start = time;
+	while (SeawallTest::alive($backup) && time - $start < 25) { $write->(1); sleep 0.2 }
+	$r = SeawallTest::reap($backup);
+	is($r->{status}, 1, 'a backup whose own WAL is dropped fails');
+	cmp_ok($r->{seconds}, '<', 25, '... without waiting for archive-timeout');
+	like($r->{err}, qr/error: .*WAL segment [0-9A-F]{24}, which the backup needs, was $dropped/, '... and says why') or diag SeawallTest::describe($r);
+
+	$site_proxy->clear;
+	$server->switch_and_wait;
+	$server->switch_and_wait;
+	is(join(' ', glob "$dir/pg_wal/seawall.spool/gaps/*/*"), '', 'when the outage is over, the records are in the repository, and not kept here');
+	$r = $say->('list');
+	like($r->{out}, qr/missing: [0-9A-F]{24}.*, $dropped/, 'list shows the hole');
+	like($r->{out}, qr/WAL IS MISSING: .*\nNOTHING THAT WAS COMMITTED SINCE THEN CAN BE RECOVERED until there is a new backup/, '... loudly');
+	my ($listed) = @{ json_of($say->('list', '--json'))->[0]{systems} };
+	cmp_ok($listed->{dropped}[0]{segments}, '>=', 7, '... with --json too');
+	is($listed->{dropped}[0]{pgdata}, $dir, '... and where');
+	cmp_ok(json_of($say->('targets', '--json'))->[0]{systems}[0]{gaps}[0]{dropped}, '>=', 7, 'targets --json counts them');
+	$r = $say->('check');
+	is($r->{status}, 3, 'check answers no');
+	like($r->{out}, qr/^NOT OK +dropped WAL in \S+: .* $dropped.*'seawall backup'/m, '... and says why and what to do') or diag $r->{out};
+	like($say->('find', '--dropped')->{out}, qr/missing, so not looked at: .*$dropped/, 'find says what it could not look at');
+	$r = $say->('plan');
+	is($r->{status}, 3, 'no plan goes past it');
+	like($r->{err}, qr/hole before it: .*$dropped/, '... and says so');
+
+	my ($lsn) = $r->{err} =~ /--target-lsn (\S+)/;
+	my $restored = path('restored');
+	$r = $say->('restore', '--pgdata', $restored, '--target-lsn', $lsn, '--target-action=promote');
+	is($r->{status}, 0, 'up to there a restore goes') or diag SeawallTest::describe($r);
+	my $copy = SeawallTest::Cluster->new(name => 'restored', from => $restored);
+	$copy->own_settings("archive_mode = off\n");
+	$copy->start;
+	$copy->wait_for_sql('SELECT pg_is_in_recovery()', 'f', 60);
+	is($copy->sql('SELECT max(n) >= ' . $before . ' FROM t'), 't', '... with all that was committed before the gap');
+	$copy->stop;
+
+	$r = $say->('backup', '--label=second');
+	is($r->{status}, 0, 'a new backup') or diag SeawallTest::describe($r);
+	like($r->{out}, qr/it re-anchors the cluster: .* $dropped/, '... says that it re-anchors the cluster');
+	unlike($say->('list')->{out}, qr/WAL IS MISSING|NOTHING THAT/, '... after it list is quiet');
+	unlike($say->('targets')->{out}, qr/WAL IS MISSING|NOTHING THAT/, '... and targets');
+	$r = $say->('check');
+	like($r->{out}, qr/^ok +dropped WAL in \S+: a backup has been made since/m, '... and check, which still knows') or diag $r->{out};
+	unlike($r->{out}, qr/^NOT OK ++(?!fsync)/m, '... and finds nothing else');
+	is($say->('plan')->{status}, 0, '... and there is a plan to the end again');
+	is($say->('backup', '--label=third')->{status}, 0, 'another backup');
+	unlike($say->('backup', '--label=fourth')->{out}, qr/re-anchors/, '... re-anchors nothing');
+	$server->stop;
+	return;
+}
+
 test_limit();
 test_run();
 test_never();
@@ -313,4 +439,6 @@ test_no_record();
 test_order();
 test_kill();
 test_several();
+test_fetch();
+test_server();
 done_testing();

@@ -141,6 +141,15 @@ test_settings(void)
 		"recovery_target_action = 'promote'\nrecovery_target = ''\nrecovery_target_time = ''\n"
 		"recovery_target_xid = ''\nrecovery_target_lsn = ''\nrecovery_target_name = 'it''s'\n",
 		"settings are complete, and the target stands last");
+	plan.before_hole = true;
+	plan.backup.major = 14;
+	sw_plan_settings(&plan, &request, "fetch", &settings);
+	tap_is(settings.items[6].name, "recovery_target_timeline", "before a hole PostgreSQL 14 needs nothing");
+	plan.backup.major = 15;
+	sw_plan_settings(&plan, &request, "fetch", &settings);
+	tap_ok(strcmp(settings.items[6].name, "recovery_prefetch") == 0 && strcmp(settings.items[6].value, "off") == 0,
+		"... 15 must not read ahead into it");
+	plan.before_hole = false;
 	request.standby = plan.follow_latest = true;
 	plan.stop.goal = (struct sw_goal){.kind = SW_GOAL_LATEST};
 	sw_plan_settings(&plan, &request, "fetch", &settings);
@@ -549,27 +558,38 @@ test_paths(void)
 		uint32_t timeline;
 		uint64_t first;
 		const char *want; /* spans, then "limit" and holes */
+		struct sw_gap dropped;
 	} cases[] = {
-		{"one timeline to its hole", NULL, 1, 9, "1:9-11 hole 1:12-13 end 20"},
-		{"behind the hole", NULL, 1, 14, "1:14-20 end 20"},
-		{"over two forks", "1\t0/A80000\tx\n2\t0/E80000\tx\n", 3, 9, "1:9-9 2:10-13 3:14-16 end 16"},
-		{"a fork on a border", "1\t0/A00000\tx\n", 2, 9, "1:9-9 2:10-18 end 18"},
-		{"a fork on a border, the child's first segment is not there", "1\t0/900000\tx\n", 2, 8, "1:8-8 hole 2:9-9 end 18"},
-		{"the child has nothing: the parent's segment is read", "1\t0/F80000\tx\n", 9, 14, "1:14-15 limit F80000 end 15"},
-		{"the child's first segment is not there, its next one is", "1\t0/980000\tx\n", 2, 8, "1:8-9 limit 980000 hole 2:9-9 end 18"},
-		{"an empty timeline between", "1\t0/F80000\tx\n2\t0/A80000\tx\n", 3, 9, "1:9-10 limit A80000 hole 3:10-13 end 16"},
-		{"nothing at all", NULL, 1, 30, "end 0"},
+		{"one timeline to its hole", NULL, 1, 9, "1:9-11 hole 1:12-13 end 20", {0}},
+		{"behind the hole", NULL, 1, 14, "1:14-20 end 20", {0}},
+		{"over two forks", "1\t0/A80000\tx\n2\t0/E80000\tx\n", 3, 9, "1:9-9 2:10-13 3:14-16 end 16", {0}},
+		{"a fork on a border", "1\t0/A00000\tx\n", 2, 9, "1:9-9 2:10-18 end 18", {0}},
+		{"a fork on a border, the child's first segment is not there", "1\t0/900000\tx\n", 2, 8, "1:8-8 hole 2:9-9 end 18", {0}},
+		{"the child has nothing: the parent's segment is read", "1\t0/F80000\tx\n", 9, 14, "1:14-15 limit F80000 end 15", {0}},
+		{"the child's first segment is not there, its next one is", "1\t0/980000\tx\n", 2, 8, "1:8-9 limit 980000 hole 2:9-9 end 18", {0}},
+		{"an empty timeline between", "1\t0/F80000\tx\n2\t0/A80000\tx\n", 3, 9, "1:9-10 limit A80000 hole 3:10-13 end 16", {0}},
+		{"nothing at all", NULL, 1, 30, "end 0", {0}},
+		{"dropped behind the end", NULL, 1, 14, "1:14-20 hole 1:21-23 end 23", {.timeline = 1, .first = 19, .last = 23}},
+		{"dropped, and there all the same", NULL, 1, 14, "1:14-20 end 20", {.timeline = 1, .first = 14, .last = 20}},
+		{"dropped with nothing there", NULL, 1, 30, "hole 1:30-31 end 31", {.timeline = 1, .first = 30, .last = 31}},
+		{"dropped before what is read", NULL, 1, 30, "end 0", {.timeline = 1, .first = 21, .last = 23}},
+		{"dropped of the parent, behind the fork", "1\t0/A00000\tx\n", 2, 9, "1:9-9 2:10-18 end 18",
+			{.timeline = 1, .first = 10, .last = 30}},
+		{"dropped of the child", "1\t0/A00000\tx\n", 2, 9, "1:9-9 2:10-18 hole 2:19-19 end 19",
+			{.timeline = 2, .first = 19, .last = 19}},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct sw_timeline_history history = {0};
 		struct sw_error err = SW_ERROR_INIT;
+		struct sw_gap dropped = cases[i].dropped;
+		struct sw_inventory inventory = {.gaps = &dropped, .gap_count = dropped.timeline != 0};
 		struct sw_lines lines;
 		struct sw_path path;
 		SW_AUTO_BUF got;
 
 		sw_buf_init(&got, 1000);
-		sw_lines_init(&lines, &r.repo);
+		sw_lines_init(&lines, &r.repo, &inventory);
 		sw_timeline_history_parse(cases[i].timeline, cases[i].history, cases[i].history == NULL ? 0 : strlen(cases[i].history),
 			&history, &err);
 		sw_path_make(&lines, &history, cases[i].first, &path, &err);

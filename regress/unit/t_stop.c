@@ -14,6 +14,7 @@
 #define S INT64_C(1000000)
 #define T0 (INT64_C(1795262400) * S)
 
+static const struct sw_inventory nothing_dropped;
 static struct wal_repo r;
 
 /* Places, by the names that the cases use. */
@@ -97,7 +98,7 @@ find(uint32_t timeline, sw_lsn redo, const struct sw_goal *goal, bool fresh, str
 	struct sw_path path = {0};
 	sw_rc rc;
 
-	sw_lines_init(&lines, &r.repo);
+	sw_lines_init(&lines, &r.repo, &nothing_dropped);
 	rc = sw_lines_history(&lines, timeline, &history, err);
 	if (rc == SW_OK)
 		rc = sw_path_make(&lines, history, redo / MB, &path, err);
@@ -270,7 +271,7 @@ test_points(void)
 	struct sw_path path = {0};
 	struct sw_error err = SW_ERROR_INIT;
 
-	sw_lines_init(&lines, &r.repo);
+	sw_lines_init(&lines, &r.repo, &nothing_dropped);
 	sw_lines_history(&lines, 2, &history, &err);
 	sw_path_make(&lines, history, 2, &path, &err);
 	struct sw_stop_search search = {.repo = &r.repo, .spans = path.spans, .span_count = path.span_count, .history = history,

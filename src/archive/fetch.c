@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/gap.h"
 #include "archive/object.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -149,7 +150,7 @@ find_later(void *ctx, const char *name, const struct sw_store_info *info, struct
 	return SW_CONFLICT;
 }
 
-/* SW_OK: the next segments are missing too.  SW_CORRUPT: a hole. */
+/* SW_OK: the next segments are missing too, and it was not dropped.  SW_CORRUPT: a hole. */
 static sw_rc
 check_hole(struct fetch *f, struct sw_repository *repo, struct sw_error *err)
 {
@@ -158,18 +159,28 @@ check_hole(struct fetch *f, struct sw_repository *repo, struct sw_error *err)
 		.segment_size = repo->reg.segment_size,
 		.segment = name->segment,
 	};
-	char prefix[SW_STORE_NAME_MAX], object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX];
+	char prefix[SW_STORE_NAME_MAX], object[SW_STORE_NAME_MAX], file[SW_WAL_NAME_MAX], why[SW_GAP_TEXT_LEN];
+	struct sw_gap gap;
 	sw_rc rc;
 
 	if (name->kind != SW_WAL_SEGMENT)
 		return SW_OK;
 	rc = sw_store_list(repo->store, sw_repository_name(repo, prefix, "wal/%08X/", name->timeline),
 		sw_repository_wal_name(repo, name, object), find_later, &later, err);
-	if (rc != SW_OK || later.found[0] == '\0')
+	if (rc == SW_OK)
+		rc = sw_gap_find(repo, name->timeline, name->segment, &gap, err);
+	if (rc == SW_NOT_FOUND && later.found[0] == '\0')
+		return SW_OK;
+	if (rc != SW_OK && rc != SW_NOT_FOUND)
 		return rc;
 	f->hole = true;
-	sw_fail(err, SW_CORRUPT, "%s is missing in %s, but %s is there: a hole in the WAL",
-		sw_wal_name_format(name, repo->reg.segment_size, file), sw_store_url(repo->store),
+	sw_wal_name_format(name, repo->reg.segment_size, file);
+	if (rc == SW_OK) {
+		sw_fail(err, SW_CORRUPT, "%s is missing in %s: it was %s", file, sw_store_url(repo->store),
+			sw_gap_text(gap.time_us, why));
+		return sw_hint(err, "nothing behind it can be recovered: restore to a target before it, or a backup behind it");
+	}
+	sw_fail(err, SW_CORRUPT, "%s is missing in %s, but %s is there: a hole in the WAL", file, sw_store_url(repo->store),
 		later.found);
 	return sw_hint(err, "wait until it is archived, or restore to a target before it");
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "archive/gap.h"
 #include "backup/copy.h"
 #include "backup/relations.h"
 #include "backup/scan.h"
@@ -572,6 +573,41 @@ report_missing_wal(struct take *t, const struct wal_range *range, const char *wh
 		"see the server's log for what seawall-push says, and run 'seawall check'");
 }
 
+/* PostgreSQL's archiver has not dealt with it yet: what stands in a record may still be archived. */
+static bool
+is_waiting(const struct take *t, const char *segment)
+{
+	SW_AUTO_FREE char *ready = NULL;
+
+	return asprintf(&ready, "%s/pg_wal/archive_status/%s.ready", t->header.pgdata, segment) >= 0 && access(ready, F_OK) == 0;
+}
+
+/* What push-queue-max has dropped will never come.  SW_OK: nothing says that. */
+static sw_rc
+check_dropped(struct take *t, const struct wal_range *range, struct sw_error *err)
+{
+	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = t->header.timeline, .segment = range->first + range->found};
+	SW_AUTO_FREE char *dir = sw_gap_dir_of(t->config, t->header.pgdata, t->header.system_identifier);
+	char text[SW_WAL_NAME_MAX], object[SW_STORE_NAME_MAX], why[SW_GAP_TEXT_LEN];
+	struct sw_store_info info;
+	struct sw_gap gap;
+	sw_rc rc = SW_NOT_FOUND;
+
+	if (dir != NULL)
+		rc = sw_gap_find_local(dir, t->header.segment_size, name.timeline, name.segment, &gap, err);
+	if (rc != SW_OK)
+		rc = sw_gap_find(&t->repo, name.timeline, name.segment, &gap, err);
+	if (rc == SW_NOT_FOUND)
+		return SW_OK;
+	if (rc != SW_OK || is_waiting(t, sw_wal_name_format(&name, t->header.segment_size, text)))
+		return rc;
+	rc = sw_store_head(t->store, sw_repository_wal_name(&t->repo, &name, object), &info, err);
+	if (rc != SW_NOT_FOUND)
+		return rc;
+	sw_fail(err, SW_SYSTEM, "WAL segment %s, which the backup needs, was %s", text, sw_gap_text(gap.time_us, why));
+	return sw_hint(err, "see that the repository takes WAL again ('seawall check'), then run the backup again");
+}
+
 static sw_rc
 wait_for_wal(struct take *t, struct sw_error *err)
 {
@@ -588,6 +624,9 @@ wait_for_wal(struct take *t, struct sw_error *err)
 		sw_rc rc = look_for_wal(t, &range, err);
 
 		if (rc != SW_OK || range.found == want)
+			return rc;
+		rc = check_dropped(t, &range, err);
+		if (rc != SW_OK)
 			return rc;
 		if (range.found > before) /* it arrives: patience */
 			end = sw_clock_monotonic_ms() + timeout;

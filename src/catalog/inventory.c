@@ -21,6 +21,7 @@ sw_inventory_release(struct sw_inventory *inventory)
 	free(inventory->backups);
 	free(inventory->ranges);
 	free(inventory->histories);
+	free(inventory->gaps);
 	*inventory = (struct sw_inventory){0};
 }
 
@@ -125,6 +126,27 @@ sw_inventory_read_backups(struct sw_repository *repo, struct sw_inventory *inven
 	if (inventory->backup_count > 0)
 		qsort(inventory->backups, inventory->backup_count, sizeof(*inventory->backups), compare_backups);
 	return SW_OK;
+}
+
+/* --- records of dropped WAL ---------------------------------------------------------- */
+
+static sw_rc
+add_gap(void *ctx, const struct sw_gap *gap, struct sw_error *err)
+{
+	struct sw_inventory *inventory = ctx;
+	struct sw_gap *gaps = grow(inventory->gaps, inventory->gap_count, sizeof(*gaps), SW_GAPS_MAX);
+
+	if (gaps == NULL)
+		return sw_fail(err, SW_SYSTEM, "no memory for %zu records of dropped WAL", inventory->gap_count + 1);
+	inventory->gaps = gaps;
+	gaps[inventory->gap_count++] = *gap;
+	return SW_OK;
+}
+
+sw_rc
+sw_inventory_read_gaps(struct sw_repository *repo, struct sw_inventory *inventory, struct sw_error *err)
+{
+	return sw_gap_list(repo, 0, add_gap, inventory, err);
 }
 
 /* --- WAL --------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive/gap.h"
 #include "archive/repository.h"
 #include "backup/manifest.h"
 #include "base/error.h"
@@ -36,6 +37,8 @@ struct sw_inventory {
 	uint32_t *histories; /* timelines with a history file, ascending */
 	size_t history_count;
 	uint64_t wal_stored; /* bytes of the listed WAL objects */
+	struct sw_gap *gaps; /* records of dropped WAL, by timeline and segment: catalog/dropped.h */
+	size_t gap_count;
 };
 
 /* Zeroed: empty.  Each call below adds to it; sw_inventory_release may always be called. */
@@ -56,6 +59,9 @@ sw_rc sw_inventory_read_wal(struct sw_repository *repo, uint32_t timeline, uint6
 /* Histories alone: a request for each timeline, however much WAL there is. */
 sw_rc sw_inventory_read_histories(struct sw_repository *repo, struct sw_inventory *inventory,
 	struct sw_error *err);
+
+/* Names of records of dropped WAL: a request, where nothing was dropped. */
+sw_rc sw_inventory_read_gaps(struct sw_repository *repo, struct sw_inventory *inventory, struct sw_error *err);
 
 /* Fetch and parse <timeline>.history; timeline 1 has none and gives the single entry.
  * SW_NOT_FOUND: it is not there; SW_CORRUPT; what the store gives. */

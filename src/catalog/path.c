@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "catalog/dropped.h"
+
 struct sw_line {
 	uint32_t timeline;
 	bool history_read;
@@ -15,9 +17,9 @@ struct sw_line {
 /* --- what is known ------------------------------------------------------------------ */
 
 void
-sw_lines_init(struct sw_lines *lines, struct sw_repository *repo)
+sw_lines_init(struct sw_lines *lines, struct sw_repository *repo, const struct sw_inventory *dropped)
 {
-	*lines = (struct sw_lines){.repo = repo};
+	*lines = (struct sw_lines){.repo = repo, .dropped = dropped};
 }
 
 void
@@ -104,6 +106,7 @@ struct part {
 struct making {
 	struct part *parts;
 	size_t count;
+	const struct sw_inventory *dropped;
 	struct sw_path *path;
 	bool broken; /* behind a hole */
 };
@@ -160,12 +163,26 @@ range_at(const struct part *part, uint64_t segment)
 	return low < part->wal->range_count ? &part->wal->ranges[low] : NULL;
 }
 
+/* WAL that was dropped was there: recovery must not take its begin for the end. */
+static void
+end_behind_dropped(struct making *m, const struct part *part)
+{
+	uint64_t last = sw_dropped_end(m->dropped, part->timeline);
+
+	if (last > part->last)
+		last = part->last;
+	if (last >= part->first && last > m->path->end)
+		m->path->end = last;
+}
+
 static void
 find_end(struct making *m)
 {
 	for (size_t i = 0; i < m->count; i++) {
 		const struct part *part = &m->parts[i];
 		const struct sw_inventory *wal = part->wal;
+
+		end_behind_dropped(m, part);
 
 		for (size_t k = wal->range_count; k-- > 0;) {
 			const struct sw_inventory_range *r = &wal->ranges[k];
@@ -256,7 +273,7 @@ sw_rc
 sw_path_make(struct sw_lines *lines, const struct sw_timeline_history *history, uint64_t first,
 	struct sw_path *ret_path, struct sw_error *err)
 {
-	struct making m = {.path = ret_path, .parts = calloc(history->count, sizeof(*m.parts))};
+	struct making m = {.path = ret_path, .dropped = lines->dropped, .parts = calloc(history->count, sizeof(*m.parts))};
 	uint64_t at = first;
 	size_t i = 0;
 	sw_rc rc = SW_OK;

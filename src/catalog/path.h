@@ -17,11 +17,12 @@
 /* Histories and listings of timelines, each read once, when it is asked for. */
 struct sw_lines {
 	struct sw_repository *repo;
+	const struct sw_inventory *dropped; /* borrowed; its gaps */
 	struct sw_line **lines;
 	size_t count;
 };
 
-void sw_lines_init(struct sw_lines *lines, struct sw_repository *repo);
+void sw_lines_init(struct sw_lines *lines, struct sw_repository *repo, const struct sw_inventory *dropped);
 void sw_lines_release(struct sw_lines *lines);
 
 /* As sw_inventory_history; what is returned belongs to `lines`. */
@@ -35,7 +36,7 @@ struct sw_path {
 	size_t span_count;
 	uint64_t first, last;       /* segments of the spans; last < first: there is none */
 	sw_lsn limit;               /* the last segment is a parent's: what begins here or behind is not on this path; else 0 */
-	uint64_t end;               /* the last segment that is there behind all holes */
+	uint64_t end;               /* the last segment that is there, or was dropped, behind all holes */
 	struct sw_inventory_range holes[SW_PATH_HOLES_MAX];
 	size_t hole_count;
 	uint64_t missing;           /* segments in all holes */

@@ -828,6 +828,8 @@ finish(struct sw_planning *p, struct sw_error *err)
 	plan->within = p->report.within;
 	plan->follow_latest = p->request->standby && p->goal.kind == SW_GOAL_LATEST && p->request->timeline == NULL;
 	take_spans(p);
+	plan->before_hole = (p->path.hole_count > 0 && p->path.holes[0].first <= plan->last_segment + 2) ||
+		p->report.reason[0] != '\0';
 	rc = sum_sizes(p, err);
 	if (rc == SW_OK)
 		rc = warn_of_end(p, err);
@@ -843,7 +845,7 @@ sw_plan_make(struct sw_repository *repo, const struct sw_inventory *inventory,
 	sw_rc rc;
 
 	*ret_plan = (struct sw_plan){0};
-	sw_lines_init(&p.lines, repo);
+	sw_lines_init(&p.lines, repo, inventory);
 	rc = request->backup != NULL ? add_named(&p, err) : add_all(&p, err);
 	if (rc == SW_OK)
 		rc = choose(&p, err);

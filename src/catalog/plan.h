@@ -48,6 +48,7 @@ struct sw_plan {
 	uint64_t first_segment, last_segment, segment_count;
 	uint64_t wal_stored; /* bytes of their objects */
 	struct sw_stop stop;
+	bool before_hole;    /* WAL that is missing or damaged begins so near behind the stop that recovery might read ahead into it */
 	bool exact;          /* false: WAL could not be read, and of `stop` only the goal holds; a remark says why */
 	enum sw_plan_idle idle;
 	struct sw_wal_moment last, sign; /* idle: the last commit or abort, and the latest time told behind it; lsn 0: none */

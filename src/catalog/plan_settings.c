@@ -31,6 +31,9 @@ sw_plan_settings(const struct sw_plan *plan, const struct sw_plan_request *reque
 		set(s, "recovery_end_command", "");
 		set(s, "recovery_min_apply_delay", "0");
 	}
+	/* reading ahead asks for the segment behind the stop, too, and that answer would end recovery before it */
+	if (plan->before_hole && plan->backup.major >= 15)
+		set(s, "recovery_prefetch", "off");
 	set(s, "recovery_target_timeline", plan->follow_latest ? "latest" : s->timeline);
 	set(s, "recovery_target_inclusive", goal->exclusive ? "off" : "on");
 	set(s, "recovery_target_action", request->action);

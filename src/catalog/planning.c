@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "catalog/dropped.h"
 
 #define NAMED_HOLES 8 /* in one message */
 #define NAMED_POINTS 5
@@ -87,13 +88,16 @@ name_holes(const struct sw_planning *p, struct sw_buf *buf)
 		const struct sw_inventory_range *hole = &path->holes[i];
 		struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = hole->timeline,
 			.segment = hole->first};
-		char text[SW_WAL_NAME_MAX];
+		char text[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 
 		/* a list too long for a message ends early */
 		(void)sw_buf_printf(buf, &full, "%s%s", i > 0 ? ", " : "", sw_wal_name_format(&name, size, text));
 		name.segment = hole->last;
 		if (hole->last > hole->first)
 			(void)sw_buf_printf(buf, &full, " to %s", sw_wal_name_format(&name, size, text));
+		sw_dropped_text(p->inventory, hole->timeline, hole->first, hole->last, why);
+		if (why[0] != '\0')
+			(void)sw_buf_printf(buf, &full, ", %s", why);
 	}
 	if (path->hole_count > NAMED_HOLES)
 		(void)sw_buf_printf(buf, &full, " and others");
@@ -149,13 +153,14 @@ sw_planning_refuse_incomplete(const struct sw_planning *p, struct sw_error *err)
 {
 	struct sw_wal_name name = {.kind = SW_WAL_SEGMENT, .timeline = p->chosen->backup->timeline,
 		.segment = p->path.hole_count > 0 ? p->path.holes[0].first : p->path.last + 1};
-	char goal[SW_GOAL_TEXT_LEN], text[SW_WAL_NAME_MAX];
+	char goal[SW_GOAL_TEXT_LEN], text[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 
 	if (p->path.hole_count > 0)
 		name.timeline = p->path.holes[0].timeline;
-	sw_fail(err, SW_NOT_FOUND, "recovery cannot go %s: the WAL of backup %s itself is not complete in %s: %s is missing",
+	sw_dropped_text(p->inventory, name.timeline, name.segment, name.segment, why);
+	sw_fail(err, SW_NOT_FOUND, "recovery cannot go %s: the WAL of backup %s itself is not complete in %s: %s is missing%s%s",
 		goal_text(p, goal), p->chosen->backup->label, sw_store_url(p->repo->store),
-		sw_wal_name_format(&name, p->repo->reg.segment_size, text));
+		sw_wal_name_format(&name, p->repo->reg.segment_size, text), why[0] != '\0' ? ", " : "", why);
 	return sw_hint(err, "archive them if the server still has them, or choose another --backup");
 }
 

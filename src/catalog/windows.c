@@ -8,6 +8,7 @@
 
 #include "archive/index.h"
 #include "base/file.h"
+#include "catalog/dropped.h"
 
 #define NONE SIZE_MAX
 #define DEPTH_MAX SW_TIMELINE_MAX
@@ -553,13 +554,15 @@ reach_to(struct finder *f, struct line *line, sw_lsn lsn, const struct sw_wal_di
 static char *
 gap_words(const struct finder *f, uint32_t timeline, uint64_t first, uint64_t last, const char *reason)
 {
-	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 
 	segment_name(f, timeline, first, a);
 	segment_name(f, timeline, last, b);
 	if (reason != NULL)
 		return words("%s: %s", a, reason);
-	return first == last ? words("%s is missing", a) : words("%s to %s are missing", a, b);
+	sw_dropped_text(f->inventory, timeline, first, last, why);
+	return first == last ? words("%s is missing%s%s", a, why[0] != '\0' ? ": " : "", why) :
+		words("%s to %s are missing%s%s", a, b, why[0] != '\0' ? ": " : "", why);
 }
 
 /* reason: NULL for segments that are missing. */
@@ -575,6 +578,8 @@ add_gap(struct finder *f, uint32_t timeline, uint64_t first, uint64_t last, cons
 		return err->rc;
 	if (reason != NULL && (gap.reason = words("%s", reason)) == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
+	if (reason == NULL)
+		gap.dropped = sw_dropped_count(f->inventory, timeline, first, last, &gap.dropped_us);
 	out->gaps[out->gap_count++] = gap;
 	return SW_OK;
 }
@@ -911,7 +916,7 @@ walk_lines(struct finder *f, struct sw_error *err)
 	return rc;
 }
 
-/* Segments between what a timeline has and the fork of its last child. */
+/* Segments between what a timeline has and the fork of its last child, or the last one that was dropped. */
 static sw_rc
 find_tail_gaps(struct finder *f, struct sw_error *err)
 {
@@ -927,6 +932,8 @@ find_tail_gaps(struct finder *f, struct sw_error *err)
 		for (size_t c = 0; c < f->child_count; c++)
 			if (f->children[c]->parent->timeline == r->timeline)
 				until = f->children[c]->fork / f->segment_size;
+		if (sw_dropped_end(inventory, r->timeline) >= until)
+			until = sw_dropped_end(inventory, r->timeline) + 1;
 		f->sign_us = 0;
 		if (until <= r->last + 1)
 			continue;

@@ -44,6 +44,8 @@ struct sw_window_gap {
 	uint32_t timeline;
 	uint64_t first, last; /* segments that are missing, or damaged */
 	char *reason;         /* NULL: missing; else what is wrong with it */
+	uint64_t dropped;     /* missing: how many of them were dropped on purpose, */
+	int64_t dropped_us;   /* and when first */
 	int64_t begin_us, end_us; /* the last sign of time before it, the first one behind it; 0: not known */
 };
 
@@ -91,7 +93,7 @@ struct sw_windows_params {
 };
 
 /*
- * inventory: all of it read (backups, WAL of all timelines, histories); borrowed by ret_windows.
+ * inventory: all of it read (backups, WAL of all timelines, histories, gaps); borrowed by ret_windows.
  * SW_OK, SW_SYSTEM, what the store gives.  ret_windows: zeroed by this call, released by the caller in any case.
  */
 sw_rc sw_windows_find(struct sw_repository *repo, const struct sw_inventory *inventory,

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/gaps.h"
 #include "cli/note.h"
 #include "cli/progress.h"
 #include "pg/control.h"
@@ -34,23 +35,24 @@ tick(void *ctx, const struct sw_take_progress *progress)
 }
 
 static void
-print_json(const struct sw_manifest_header *h)
+print_json(const struct sw_manifest_header *h, const char *reanchored)
 {
 	char start[SW_LSN_LEN], stop[SW_LSN_LEN], started[SW_CLOCK_ISO_LEN], finished[SW_CLOCK_ISO_LEN];
-	SW_AUTO_JSON *object = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}",
+	SW_AUTO_JSON *object = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}",
 		"label", h->label, "cluster", h->cluster, "timeline", (json_int_t)h->timeline,
 		"start_lsn", sw_lsn_format(h->start, start), "stop_lsn", sw_lsn_format(h->stop, stop),
 		"started", sw_clock_iso(h->started_us, started),
 		"finished", sw_clock_iso(h->finished_us, finished),
 		"size", (json_int_t)h->size, "stored", (json_int_t)h->stored,
-		"entries", (json_int_t)h->entry_count, "damaged_pages", (json_int_t)h->damaged_pages);
+		"entries", (json_int_t)h->entry_count, "damaged_pages", (json_int_t)h->damaged_pages,
+		"reanchors", reanchored[0] != '\0' ? sw_json_text(reanchored) : json_null());
 
 	json_dumpf(object, stdout, JSON_INDENT(2));
 	printf("\n");
 }
 
 static void
-print_text(const struct sw_manifest_header *h)
+print_text(const struct sw_manifest_header *h, const char *reanchored)
 {
 	char size[SW_PROGRESS_SIZE_LEN], stored[SW_PROGRESS_SIZE_LEN], duration[SW_PROGRESS_TIME_LEN];
 	char start[SW_LSN_LEN], stop[SW_LSN_LEN];
@@ -60,6 +62,8 @@ print_text(const struct sw_manifest_header *h)
 		sw_progress_time((h->finished_us - h->started_us) / 1000000, duration));
 	printf("timeline %u, consistent from LSN %s (started at %s)\n", h->timeline,
 		sw_lsn_format(h->stop, stop), sw_lsn_format(h->start, start));
+	if (reanchored[0] != '\0')
+		printf("it re-anchors the cluster: from here on recovery works again; %s\n", reanchored);
 }
 
 /* Whatever became of it.  header: NULL if it failed. */
@@ -97,6 +101,7 @@ sw_cmd_backup(const struct sw_config *config, int *ret_status, struct sw_error *
 {
 	struct backup_progress progress = {.phase = -1};
 	struct sw_manifest_header header;
+	char reanchored[SW_GAPS_TEXT_LEN];
 	int64_t started_us = sw_clock_now_us();
 	sw_rc rc = sw_note_check_reason(config, err);
 
@@ -109,10 +114,11 @@ sw_cmd_backup(const struct sw_config *config, int *ret_status, struct sw_error *
 		note(config, rc == SW_OK ? &header : NULL, started_us, err);
 	if (rc != SW_OK)
 		return rc;
+	sw_gaps_reanchored(config, &header, reanchored);
 	if (sw_config_bool(config, SW_OPT_JSON))
-		print_json(&header);
+		print_json(&header, reanchored);
 	else
-		print_text(&header);
+		print_text(&header, reanchored);
 	if (header.damaged_pages > 0)
 		sw_log(SW_LOG_ERROR, "%" PRIu64 " pages have wrong checksums; the backup is kept, but the cluster is "
 			"damaged: see the warnings above", header.damaged_pages);

@@ -11,9 +11,11 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "catalog/dropped.h"
 #include "catalog/goal.h"
 #include "catalog/search.h"
 #include "cli/cli.h"
+#include "cli/gaps.h"
 #include "cli/progress.h"
 #include "cli/range.h"
 #include "config/settings.h"
@@ -531,7 +533,7 @@ print_ranges(const struct finding *f)
 static void
 print_gaps(const struct finding *f)
 {
-	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 	size_t count = f->search.gap_count, skip = f->limit > 0 && count > f->limit ? count - f->limit : 0;
 
 	if (skip > 0)
@@ -546,6 +548,8 @@ print_gaps(const struct finding *f)
 		if (g->reason != NULL) {
 			printf(": ");
 			sw_cli_print_clean(g->reason);
+		} else if (sw_dropped_text(&f->inventory, g->timeline, g->first, g->last, why)[0] != '\0') {
+			printf(", %s", why);
 		}
 		printf("\n");
 	}
@@ -706,10 +710,12 @@ looked_json(const struct finding *f)
 	}
 	for (size_t i = 0; i < f->search.gap_count; i++) {
 		const struct sw_search_gap *g = &f->search.gaps[i];
+		int64_t us;
+		uint64_t dropped = g->reason != NULL ? 0 : sw_dropped_count(&f->inventory, g->timeline, g->first, g->last, &us);
 
-		json_array_append_new(gaps, json_pack("{s:I, s:s, s:s, s:b, s:o}", "timeline", (json_int_t)g->timeline,
+		json_array_append_new(gaps, json_pack("{s:I, s:s, s:s, s:b, s:o, s:I}", "timeline", (json_int_t)g->timeline,
 			"first", segment_name(f, g->timeline, g->first, a), "last", segment_name(f, g->timeline, g->last, b),
-			"missing", g->reason == NULL, "reason", json_name(g->reason)));
+			"missing", g->reason == NULL, "reason", json_name(g->reason), "dropped", (json_int_t)dropped));
 	}
 	return json_pack("{s:o, s:o}", "wal", ranges, "gaps", gaps);
 }
@@ -772,6 +778,8 @@ search_repository(struct finding *f, unsigned i, struct sw_error *err)
 		rc = sw_inventory_read_backups(&f->repo, &f->inventory, err);
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&f->repo, 0, 0, &f->inventory, err);
+	if (rc == SW_OK)
+		rc = sw_inventory_read_gaps(&f->repo, &f->inventory, err);
 	if (rc != SW_OK)
 		return rc;
 	f->params.repo = &f->repo;
@@ -823,6 +831,8 @@ sw_cmd_find(const struct sw_config *config, int *ret_status, struct sw_error *er
 		rc = print_json(f, err);
 	else
 		print_text(f);
+	if (rc == SW_OK && !sw_config_bool(config, SW_OPT_JSON))
+		rc = sw_gaps_print(&f->repo, &f->inventory, err);
 	if (count_asked(f) + f->search.place_count == 0)
 		*ret_status = 3;
 	release_found(f);

@@ -7,8 +7,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "catalog/dropped.h"
 #include "catalog/inventory.h"
 #include "cli/cli.h"
+#include "cli/gaps.h"
 #include "cli/progress.h"
 
 #define SYSTEMS_MAX 64
@@ -64,9 +66,12 @@ static json_t *
 hole_json(const struct listed *l, uint32_t timeline, uint64_t first, uint64_t last)
 {
 	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	int64_t us;
+	uint64_t dropped = sw_dropped_count(&l->inventory, timeline, first, last, &us);
 
-	return json_pack("{s:s, s:s, s:I}", "first", segment_name(l, timeline, first, a),
-		"last", segment_name(l, timeline, last, b), "segments", (json_int_t)(last - first + 1));
+	return json_pack("{s:s, s:s, s:I, s:I}", "first", segment_name(l, timeline, first, a),
+		"last", segment_name(l, timeline, last, b), "segments", (json_int_t)(last - first + 1),
+		"dropped", (json_int_t)dropped);
 }
 
 static json_t *
@@ -89,7 +94,7 @@ timeline_json(const struct listed *l, size_t from, size_t end)
 }
 
 static json_t *
-listed_json(const struct listed *l)
+listed_json(const struct listed *l, json_t *dropped)
 {
 	json_t *backups = json_array(), *wal = json_array(), *histories = json_array();
 	char id[24], created[SW_CLOCK_ISO_LEN];
@@ -103,10 +108,10 @@ listed_json(const struct listed *l)
 	for (size_t i = 0; i < l->inventory.history_count; i++)
 		json_array_append_new(histories, json_integer(l->inventory.histories[i]));
 	snprintf(id, sizeof(id), "%" PRIu64, l->repo.reg.system_identifier);
-	return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:o, s:I}", "system_identifier", id,
+	return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:o, s:I, s:o}", "system_identifier", id,
 		"pg_major", (json_int_t)l->repo.reg.major, "segment_size", (json_int_t)l->repo.reg.segment_size,
 		"registered", sw_clock_iso(l->repo.reg.created_us, created), "backups", backups, "wal", wal,
-		"histories", histories, "wal_stored", (json_int_t)l->inventory.wal_stored);
+		"histories", histories, "wal_stored", (json_int_t)l->inventory.wal_stored, "dropped", dropped);
 }
 
 /* --- text -------------------------------------------------------------------------- */
@@ -187,7 +192,7 @@ static void
 print_timeline(const struct listed *l, size_t from, size_t end)
 {
 	const struct sw_inventory_range *r = l->inventory.ranges;
-	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 	uint64_t count = 0;
 
 	for (size_t i = from; i < end; i++)
@@ -202,7 +207,8 @@ print_timeline(const struct listed *l, size_t from, size_t end)
 		if (last > first)
 			printf(" to %s, %" PRIu64 " segments", segment_name(l, r[i].timeline, last, b),
 				last - first + 1);
-		printf("\n");
+		sw_dropped_text(&l->inventory, r[i].timeline, first, last, why);
+		printf("%s%s\n", why[0] != '\0' ? ", " : "", why);
 	}
 }
 
@@ -236,16 +242,23 @@ list_system(struct sw_store *store, const char *cluster, uint64_t system_identif
 	struct sw_error *err)
 {
 	struct listed l = {0};
+	json_t *dropped = NULL;
 	sw_rc rc = sw_repository_open(store, cluster, system_identifier, &l.repo, err);
 
 	if (rc == SW_OK)
 		rc = sw_inventory_read_backups(&l.repo, &l.inventory, err);
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&l.repo, 0, 0, &l.inventory, err);
+	if (rc == SW_OK)
+		rc = sw_inventory_read_gaps(&l.repo, &l.inventory, err);
 	if (rc == SW_OK && systems != NULL)
-		json_array_append_new(systems, listed_json(&l));
-	else if (rc == SW_OK)
+		rc = sw_gaps_json(&l.repo, &l.inventory, &dropped, err);
+	if (rc == SW_OK && systems != NULL) {
+		json_array_append_new(systems, listed_json(&l, dropped));
+	} else if (rc == SW_OK) {
 		print_listed(&l);
+		rc = sw_gaps_print(&l.repo, &l.inventory, err);
+	}
 	sw_inventory_release(&l.inventory);
 	return rc;
 }

@@ -11,10 +11,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "catalog/dropped.h"
 #include "catalog/goal.h"
 #include "catalog/windows.h"
 #include "cli/cli.h"
 #include "cli/draw.h"
+#include "cli/gaps.h"
 #include "cli/progress.h"
 #include "cli/range.h"
 #include "pg/connection.h"
@@ -275,10 +277,11 @@ gap_json(const struct system *s, const struct sw_window_gap *g)
 {
 	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
 
-	return json_pack("{s:I, s:s, s:s, s:I, s:b, s:o, s:o, s:o}", "timeline", (json_int_t)g->timeline,
+	return json_pack("{s:I, s:s, s:s, s:I, s:b, s:o, s:I, s:o, s:o, s:o}", "timeline", (json_int_t)g->timeline,
 		"first", segment_name(s, g->timeline, g->first, a), "last", segment_name(s, g->timeline, g->last, b),
 		"segments", (json_int_t)(g->last - g->first + 1), "missing", g->reason == NULL,
 		"reason", g->reason != NULL ? sw_json_text(g->reason) : json_null(),
+		"dropped", (json_int_t)g->dropped, "dropped_time", json_time(g->dropped_us),
 		"after_time", json_time(g->begin_us), "before_time", json_time(g->end_us));
 }
 
@@ -341,7 +344,7 @@ server_json(const struct system *s)
 	} while (0)
 
 static json_t *
-system_json(const struct system *s)
+system_json(const struct system *s, json_t *dropped)
 {
 	const struct sw_windows *w = &s->windows;
 	json_t *windows = json_array(), *gaps = json_array(), *wal = json_array(), *points = json_array(),
@@ -359,11 +362,11 @@ system_json(const struct system *s)
 		json_array_append_new(idle, json_pack("{s:s, s:o}", "backup", w->idle[i].backup->label, "reason",
 			sw_json_text(w->idle[i].reason)));
 	snprintf(id, sizeof(id), "%" PRIu64, s->repo.reg.system_identifier);
-	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "system_identifier", id,
+	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "system_identifier", id,
 		"pg_major", (json_int_t)s->repo.reg.major, "segment_size", (json_int_t)s->repo.reg.segment_size,
 		"windows", windows, "gaps", gaps, "wal", wal, "timelines", forks, "restore_points", points,
 		"restore_points_cut", w->points_cut, "unusable_backups", idle,
-		"latest", latest_window(s) != NULL ? window_json(latest_window(s)) : json_null(), "server", server_json(s));
+		"latest", latest_window(s) != NULL ? window_json(latest_window(s)) : json_null(), "server", server_json(s), "dropped", dropped);
 }
 
 /* --- text -------------------------------------------------------------------------- */
@@ -395,13 +398,15 @@ print_window(const struct sw_window *w)
 static void
 print_gap(const struct system *s, const struct sw_window_gap *g)
 {
-	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX];
+	char a[SW_WAL_NAME_MAX], b[SW_WAL_NAME_MAX], why[SW_DROPPED_TEXT_LEN];
 
 	printf("  %-9s  %s", g->reason == NULL ? "missing" : "damaged", segment_name(s, g->timeline, g->first, a));
 	if (g->last > g->first)
 		printf(" to %s, %" PRIu64 " segments", segment_name(s, g->timeline, g->last, b), g->last - g->first + 1);
 	if (g->reason != NULL)
 		printf(": %s", g->reason);
+	if (g->dropped > 0)
+		printf(", %s", sw_dropped_text(&s->inventory, g->timeline, g->first, g->last, why));
 	printf("\n");
 }
 
@@ -601,7 +606,7 @@ print_latest(const struct system *s)
 }
 
 static sw_rc
-print_system(const struct system *s, struct sw_error *err)
+print_system(struct system *s, struct sw_error *err)
 {
 	struct sw_draw draw = {
 		.windows = &s->windows,
@@ -629,7 +634,7 @@ print_system(const struct system *s, struct sw_error *err)
 	print_latest(s);
 	print_lag(s);
 	print_archiver(s);
-	return rc;
+	return rc == SW_OK ? sw_gaps_print(&s->repo, &s->inventory, err) : rc;
 }
 
 /* --- the verb ---------------------------------------------------------------------- */
@@ -664,12 +669,15 @@ static sw_rc
 show_system(struct targets *t, struct sw_store *store, uint64_t system_identifier, struct sw_error *err)
 {
 	struct system s = {.t = t};
+	json_t *dropped = NULL;
 	sw_rc rc = sw_repository_open(store, sw_config_cluster(t->config), system_identifier, &s.repo, err);
 
 	if (rc == SW_OK)
 		rc = sw_inventory_read_backups(&s.repo, &s.inventory, err);
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&s.repo, 0, 0, &s.inventory, err);
+	if (rc == SW_OK)
+		rc = sw_inventory_read_gaps(&s.repo, &s.inventory, err);
 	if (rc == SW_OK) {
 		ask_server(t->config, &t->server);
 		rc = find_windows(&s, err);
@@ -677,10 +685,10 @@ show_system(struct targets *t, struct sw_store *store, uint64_t system_identifie
 	if (rc == SW_OK) {
 		measure_lag(&s);
 		t->any_window = t->any_window || s.windows.window_count > 0;
-		if (t->systems != NULL)
-			json_array_append_new(t->systems, system_json(&s));
-		else
+		if (t->systems == NULL)
 			rc = print_system(&s, err);
+		else if ((rc = sw_gaps_json(&s.repo, &s.inventory, &dropped, err)) == SW_OK)
+			json_array_append_new(t->systems, system_json(&s, dropped));
 	}
 	sw_windows_release(&s.windows);
 	sw_inventory_release(&s.inventory);

@@ -117,6 +117,8 @@ plan_in(const struct sw_config *config, unsigned i, struct sw_plans *c, struct s
 		return err->rc = SW_SYSTEM;
 	if (rc == SW_OK)
 		rc = sw_inventory_read_histories(&c->repo, &c->inventory, err);
+	if (rc == SW_OK)
+		rc = sw_inventory_read_gaps(&c->repo, &c->inventory, err);
 	return rc == SW_OK ? sw_plan_make(&c->repo, &c->inventory, &c->request, &c->plan, err) : rc;
 }
 

@@ -315,6 +315,110 @@ sub test_sync_kill
 	return;
 }
 
+sub fetched_is { my ($file) = @_; return -e path('fetched') && slurp(path('fetched')) eq slurp("$data/pg_wal/$file") }
+
+# The first repository that has the file intact; absence needs each.
+sub test_fetch
+{
+	fresh('fetch-grace' => '500ms', 'fetch-ahead' => 0, 'fetch-hole-wait' => 0);
+	# the one behind the proxy comes first
+	$config{first} = write_config(path("first$serial.conf"), repos => [ @repo{qw(r1 main)} ],
+		cluster => { pgdata => $data, 'fetch-grace' => '500ms', 'fetch-ahead' => 0, 'fetch-hole-wait' => 0 });
+	is(push_status('all', $ready[0], '--push-ahead=9'), 0, 'ten segments in both repositories');
+	$proxy->tell('forget');
+	is(fetch_status('first', $ready[0]), 0, 'a fetch');
+	ok(fetched_is($ready[0]), '... whole');
+	is($proxy->count('method=GET'), 1, '... one request to the first repository');
+
+	for my $fault ('hang', 'status 503', 'status 403 code=AccessDenied', 'hang-response 0', 'cut 0')
+	{
+		$proxy->rule($fault);
+		is(fetch_status('first', $ready[1]), 0, "$fault of the first repository: it comes from the second") or diag SeawallTest::describe($last);
+		ok(fetched_is($ready[1]), '... whole');
+		like($last->{err}, qr/repository main is down: .*; trying the next repository/, '... which is told');
+		my $absent = $ready[9] =~ s/..$/F0/r;
+		next if $fault =~ /response|cut/;
+		is(fetch_status('first', $absent, '--store-deadline=1s', '--store-stall-timeout=1s'), 126, '... what nobody else has is not called absent');
+		is_one_line($last->{err}, '... but an error');
+	}
+	continue { $proxy->clear }
+	my $absent = $ready[9] =~ s/..$/F0/r;
+	is(fetch_status('first', $absent), 1, 'absent in both is absent');
+
+	# What recovery itself asks for is not waited for again and again.
+	$proxy->rule('hang');
+	my $recovery = sub {
+		my ($file) = @_;
+		unlink "$data/pg_wal/RECOVERYXLOG";
+		$last = fetch_wal($file, 'pg_wal/RECOVERYXLOG', { config => $config{first}, cwd => $data, timeout => 60 });
+		return $last->{status} == 0 && slurp("$data/pg_wal/RECOVERYXLOG") eq slurp("$data/pg_wal/$file");
+	};
+	ok($recovery->($ready[2]), 'recovery, with the first repository down') or diag SeawallTest::describe($last);
+	like($last->{err}, qr/repository main is down/, '... is told once');
+	$proxy->tell('forget');
+	ok($recovery->($ready[$_]), "... segment $_") for 3 .. 6;
+	is($last->{err}, '', '... in silence');
+	is($proxy->count, 0, '... and without asking it');
+	is(fetch_status('first', $ready[9] =~ s/..$/F0/r, '--store-deadline=1s', '--store-stall-timeout=1s'), 126, '... but without it nothing is absent');
+	$proxy->clear;
+	unlink glob "$data/pg_wal/seawall.spool/down/*";
+	ok($recovery->($ready[7]), '... and back');
+	is($proxy->count('method=GET'), 1, '... it is the first again');
+	unlink "$data/pg_wal/RECOVERYXLOG";
+
+	# damage and holes in the first
+	$repo{r1}->flip(object($ready[3]), -200);
+	is(fetch_status('first', $ready[3]), 0, 'a damaged object in the first repository') or diag SeawallTest::describe($last);
+	ok(fetched_is($ready[3]), '... is taken from the second, whole');
+	like($last->{err}, qr/warning: .*$ready[3]\.zst in s3:.*; trying the next repository/, '... and told');
+	$repo{r1}->remove(object($ready[4]));
+	is(fetch_status('first', $ready[4]), 0, 'a hole in the first repository') or diag SeawallTest::describe($last);
+	ok(fetched_is($ready[4]), '... is filled from the second');
+	$repo{main}->remove(object($ready[4]));
+	is(fetch_status('first', $ready[4]), 126, '... in both it is a hole');
+	like($last->{err}, qr/a hole in the WAL/, '... and called so');
+	return;
+}
+
+# A server that recovers, with segments fetched ahead, while the first repository is down.
+sub test_recovery
+{
+	my $copy = path('copy');
+	my $site_proxy = SeawallTest::Proxy->new($s3);
+	my $site = SeawallTest::new_site('recover', kind => 'file', gateway => $s3, segment_mb => 1);
+	my $first = SeawallTest::Repo->of_kind('s3', 'recover-first', $s3, proxy => $site_proxy);
+	my $server = $site->{pg};
+	my $settings = { pgdata => $server->pgdata, 'pg-host' => $server->sockets, 'push-grace' => '300ms', 'push-quorum' => 1 };
+	my $both = write_config(path('recover-both.conf'), cluster => $settings, repos => [ $first, $site->{repo} ]);
+	my $r = seawall('init', { config => $both });
+	is($r->{status}, 0, 'a server with two repositories') or diag SeawallTest::describe($r);
+	$server->append_conf("archive_command = '@{[ program('seawall-push') ]} --config $both %p'\n");
+	$server->reload;
+	run_ok("$server->{bin}/pg_basebackup", '-D', $copy, '-d', $server->conninfo, '-X', 'none', '--no-sync', '-c', 'fast');
+	$server->sql("CREATE TABLE r$_ AS SELECT g, repeat('x', 50) FROM generate_series(1, 2000) g; SELECT pg_switch_wal()") for 1 .. 12;
+	$server->switch_and_wait;
+	my $status = seawall('status', { config => $both });
+	is($status->{status}, 3, '... of which status says') or diag SeawallTest::describe($status);
+	like($status->{out}, qr/^archiver: last success [0-9A-F]{24} 20/m, '... what the archiver did');
+	like($status->{out}, qr/^ATTENTION: there is no backup/m, '... and that there is no backup');
+	$server->stop;
+
+	$site_proxy->rule('hang');
+	my $config = write_config(path('recover-copy.conf'), repos => [ $first, $site->{repo} ],
+		cluster => { 'fetch-grace' => '300ms', 'standby-outage-wait' => 0 });
+	my $restored = SeawallTest::Cluster->new(name => 'restored', from => $copy);
+	$restored->own_settings("archive_mode = off\nrestore_command = '@{[ program('seawall-fetch') ]} --config $config --store-deadline=1s --store-stall-timeout=1s %f %p'\nrecovery_target = ''\n");
+	spew("$copy/standby.signal", '');
+	$restored->append_conf("hot_standby = on\n");
+	$restored->start;
+	$restored->wait_for_sql("SELECT count(*) FROM pg_class WHERE relname ~ '^r[0-9]+\$'", 12, 90);
+	pass('a copy of it replays all from the second repository while the first hangs');
+	my @told = $restored->log_text =~ /repository main is down/g;
+	cmp_ok(scalar @told, '<=', 2, '... which is not told for each segment');
+	$restored->stop;
+	return;
+}
+
 test_all();
 test_quorum();
 test_never_outvoted();
@@ -322,4 +426,6 @@ test_ledger();
 test_sync();
 test_sync_damage();
 test_sync_kill();
+test_fetch();
+test_recovery();
 done_testing();

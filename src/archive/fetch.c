@@ -3,13 +3,19 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "archive/fetch_spool.h"
 #include "archive/gap.h"
+#include "archive/ledger.h"
 #include "archive/object.h"
+#include "archive/outage.h"
+#include "archive/quorum.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "config/config.h"
@@ -23,6 +29,9 @@ struct fetch {
 	struct sw_control control;
 	struct sw_wal_name name;
 	bool hole; /* the last try found later segments but not this one */
+	unsigned count; /* repositories */
+	struct sw_ledger notes; /* of those that are down; no dir: none are kept */
+	struct sw_outage outages[SW_QUORUM_MAX];
 };
 
 /* --- one repository ---------------------------------------------------------------- */
@@ -209,11 +218,13 @@ prove(struct fetch *f, struct sw_store *store, struct sw_error *err)
 
 /* The object itself proves by its summary that it is the right one: a hit is one request. */
 static sw_rc
-try_repository(struct fetch *f, unsigned i, struct sw_error *err)
+try_repository(struct fetch *f, unsigned i, bool impatient, struct sw_error *err)
 {
 	SW_AUTO_STORE *store = NULL;
 	struct sw_repository repo;
-	sw_rc rc = sw_store_open(f->config, i, &store, err);
+	sw_rc rc = impatient ?
+		sw_store_open_impatient(f->config, i, sw_config_ms(f->config, SW_OPT_FETCH_GRACE), &store, err) :
+		sw_store_open(f->config, i, &store, err);
 
 	if (rc != SW_OK)
 		return rc;
@@ -227,28 +238,124 @@ try_repository(struct fetch *f, unsigned i, struct sw_error *err)
 		prove(f, store, err) : rc;
 }
 
+/* --- several repositories ------------------------------------------------------------ */
+
+/* Which are down is noted beside recovery's own spool alone: who fetches by hand waits. */
+static void
+recall_outages(struct fetch *f)
+{
+	struct sw_error ignored = SW_ERROR_INIT;
+
+	if (f->count == 1 || !sw_fetch_spool_is_recovery(f->pgdata, f->path) ||
+		sw_ledger_init(&f->notes, f->config, f->path, f->control.system_identifier, &ignored) != SW_OK)
+		return;
+	sw_ledger_release(&f->notes);
+	if (asprintf(&f->notes.dir, "%.*s/seawall.spool/down", (int)(strrchr(f->path, '/') - f->path), f->path) < 0)
+		f->notes.dir = NULL;
+	for (unsigned i = 0; f->notes.dir != NULL && i < f->count; i++)
+		if (!sw_outage_read(&f->notes, i, &f->outages[i]))
+			f->outages[i] = (struct sw_outage){0};
+}
+
+static void
+note_up(struct fetch *f, unsigned i)
+{
+	if (f->outages[i].since_us == 0)
+		return;
+	f->outages[i] = (struct sw_outage){0};
+	if (f->notes.dir != NULL)
+		sw_outage_remove(&f->notes, i);
+	sw_log(SW_LOG_INFO, "repository %s is up again", sw_config_repo_name(f->config, i));
+}
+
+/* Damage is told each time, an outage once. */
+static void
+note_failure(struct fetch *f, unsigned i, const struct sw_error *why)
+{
+	struct sw_error ignored = SW_ERROR_INIT;
+	bool known = f->outages[i].since_us != 0;
+
+	if (why->rc == SW_CORRUPT || why->rc == SW_CONFLICT) {
+		sw_log(SW_LOG_WARNING, "%s; trying the next repository", why->text);
+		return;
+	}
+	sw_outage_prolong(&f->outages[i], why->text);
+	if (f->notes.dir != NULL)
+		(void)sw_outage_write(&f->notes, i, &f->outages[i], &ignored);
+	sw_log(known ? SW_LOG_DEBUG : SW_LOG_WARNING, "repository %s is down: %s; trying the next repository",
+		sw_config_repo_name(f->config, i), why->text);
+}
+
+/*
+ * Impatiently, so that an outage of one costs no more than fetch-grace where another has the file; what rests comes last.
+ * ret_answers: of each.
+ */
+static sw_rc
+ask_each(struct fetch *f, struct sw_error *ret_answers, struct sw_error *err)
+{
+	bool rests[SW_QUORUM_MAX];
+
+	for (unsigned i = 0; i < f->count; i++)
+		rests[i] = sw_outage_rests(&f->outages[i]);
+	for (unsigned n = 0; n < 2 * f->count; n++) {
+		unsigned i = n % f->count;
+		sw_rc rc;
+
+		if (rests[i] != (n >= f->count))
+			continue;
+		sw_log_quiet(f->outages[i].since_us != 0);
+		rc = try_repository(f, i, true, err);
+		sw_log_quiet(false);
+		if (rc == SW_OK || rc == SW_NOT_FOUND)
+			note_up(f, i);
+		if (rc == SW_OK || sw_interrupt_signal() != 0)
+			return rc;
+		ret_answers[i] = *err;
+		if (rc != SW_NOT_FOUND)
+			note_failure(f, i, err);
+	}
+	return SW_NOT_FOUND;
+}
+
+/* Those that did not answer are asked again, with all the patience that is configured: nobody else has it. */
+static sw_rc
+insist(struct fetch *f, struct sw_error *answers, struct sw_error *err)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		sw_rc rc;
+
+		if (answers[i].rc != SW_TRANSIENT)
+			continue;
+		rc = try_repository(f, i, false, err);
+		if (rc == SW_OK || rc == SW_NOT_FOUND)
+			note_up(f, i);
+		if (rc == SW_OK || sw_interrupt_signal() != 0)
+			return rc;
+		answers[i] = *err;
+	}
+	for (unsigned i = 0; i < f->count; i++)
+		if (i == 0 || err->rc == SW_NOT_FOUND)
+			*err = answers[i];
+	return err->rc;
+}
+
 /* Several repositories: the first that has it intact; absence needs all. */
 static sw_rc
 try_all(struct fetch *f, struct sw_error *err)
 {
-	unsigned count = sw_config_repo_count(f->config);
-	struct sw_error worst = SW_ERROR_INIT;
+	SW_AUTO_FREE struct sw_error *answers = NULL;
+	sw_rc rc;
 
 	f->hole = false;
-	if (sw_config_need_repo(f->config, err) != SW_OK)
-		return err->rc;
-	for (unsigned i = 0; i < count; i++) {
-		sw_rc rc = try_repository(f, i, err);
-
-		if (rc == SW_OK)
-			return rc;
-		if (worst.rc == SW_OK || worst.rc == SW_NOT_FOUND)
-			worst = *err;
-		if (rc != SW_NOT_FOUND && i + 1 < count)
-			sw_log(SW_LOG_WARNING, "%s; trying the next repository", err->text);
-	}
-	*err = worst;
-	return worst.rc;
+	if (f->count == 1)
+		return try_repository(f, 0, false, err);
+	answers = calloc(f->count, sizeof(*answers));
+	if (answers == NULL)
+		return sw_fail(err, SW_SYSTEM, "out of memory");
+	rc = ask_each(f, answers, err);
+	if (rc == SW_OK || sw_interrupt_signal() != 0)
+		return rc;
+	return insist(f, answers, err);
 }
 
 /* --- waiting ------------------------------------------------------------------------- */
@@ -340,6 +447,14 @@ sw_fetch(const struct sw_config *config, const char *file, const char *path, str
 	/* asked for at the end of a recovery all the same: nothing must fail there that need not */
 	if (f.name.kind == SW_WAL_HISTORY && f.name.timeline == 1)
 		return sw_fail(err, SW_NOT_FOUND, "timeline 1 has no history");
+	rc = sw_config_need_repo(config, err);
+	f.count = sw_config_repo_count(config);
+	if (rc == SW_OK && f.count > SW_QUORUM_MAX)
+		rc = sw_fail(err, SW_CONFIG, "%u repositories, at most %d are possible", f.count, SW_QUORUM_MAX);
+	if (rc != SW_OK)
+		return rc;
+	recall_outages(&f);
 	rc = fetch_waiting(&f, err);
+	sw_ledger_release(&f.notes);
 	return rc == SW_OK ? rc : sw_wrap(err, "fetching %s", file);
 }

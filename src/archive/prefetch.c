@@ -17,6 +17,8 @@
 
 #include "archive/fetch.h"
 #include "archive/fetch_spool.h"
+#include "archive/outage.h"
+#include "archive/quorum.h"
 #include "archive/route.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -91,6 +93,7 @@ struct prefetch {
 	bool at_end;      /* the repository had no `end` */
 	uint64_t end;
 	struct backoff end_backoff, failure;
+	struct sw_outage outages[SW_QUORUM_MAX]; /* of several repositories */
 	bool ending;
 
 	pthread_mutex_t opening;
@@ -261,7 +264,8 @@ open_repository(struct prefetch *p, unsigned i, struct sw_repository *ret_repo, 
 
 	pthread_mutex_lock(&p->opening);
 	if (!p->opened[i]) {
-		rc = sw_store_open(p->config, i, &store, err);
+		rc = sw_config_repo_count(p->config) == 1 ? sw_store_open(p->config, i, &store, err) :
+			sw_store_open_impatient(p->config, i, sw_config_ms(p->config, SW_OPT_FETCH_GRACE), &store, err);
 		if (rc == SW_OK)
 			rc = sw_repository_open(store, sw_config_cluster(p->config), p->control.system_identifier,
 				&p->bases[i], err);
@@ -304,27 +308,81 @@ receive(struct prefetch *p, struct sw_repository *repo, const struct sw_wal_name
 	return rc;
 }
 
-/* The first repository that has it intact; SW_NOT_FOUND if each said that it has not. */
+static bool
+rests(struct prefetch *p, unsigned i)
+{
+	bool result;
+
+	pthread_mutex_lock(&p->mutex);
+	result = sw_outage_rests(&p->outages[i]);
+	pthread_mutex_unlock(&p->mutex);
+	return result;
+}
+
+/* Damage is told each time, an outage once. */
+static void
+note_answer(struct prefetch *p, unsigned i, sw_rc rc, const struct sw_error *err)
+{
+	const char *name = sw_config_repo_name(p->config, i);
+	bool known;
+
+	if (sw_config_repo_count(p->config) == 1 || sw_interrupt_signal() != 0)
+		return;
+	if (rc == SW_CORRUPT || rc == SW_CONFLICT) {
+		sw_log(SW_LOG_WARNING, "fetching ahead: %s; trying the next repository", err->text);
+		return;
+	}
+	pthread_mutex_lock(&p->mutex);
+	known = p->outages[i].since_us != 0;
+	if (rc == SW_OK || rc == SW_NOT_FOUND)
+		p->outages[i] = (struct sw_outage){0};
+	else
+		sw_outage_prolong(&p->outages[i], err->text);
+	pthread_mutex_unlock(&p->mutex);
+	if (!known && rc != SW_OK && rc != SW_NOT_FOUND)
+		sw_log(SW_LOG_WARNING, "fetching ahead: repository %s is down: %s", name, err->text);
+	else if (known && (rc == SW_OK || rc == SW_NOT_FOUND))
+		sw_log(SW_LOG_INFO, "fetching ahead: repository %s is up again", name);
+}
+
+static sw_rc
+receive_from(struct prefetch *p, struct sw_repository *repos, unsigned i, const struct sw_wal_name *name, const char *part,
+	struct sw_error *err)
+{
+	sw_rc rc = repos[i].store != NULL ? SW_OK : open_repository(p, i, &repos[i], err);
+
+	if (rc == SW_OK)
+		rc = receive(p, &repos[i], name, part, err);
+	note_answer(p, i, rc, err);
+	return rc;
+}
+
+/* The first repository that has it intact, those that are down last; SW_NOT_FOUND if each said that it has not. */
 static sw_rc
 receive_from_any(struct prefetch *p, struct sw_repository *repos, const struct sw_wal_name *name, struct sw_error *err)
 {
+	unsigned count = sw_config_repo_count(p->config);
 	char part[SW_FETCH_SPOOL_NAME_MAX];
 	struct sw_error worst = SW_ERROR_INIT;
+	bool asked[SW_QUORUM_MAX] = {false};
 
 	sw_fetch_spool_part(p->spool, name, part);
-	for (unsigned i = 0; i < sw_config_repo_count(p->config); i++) {
-		sw_rc rc = repos[i].store != NULL ? SW_OK : open_repository(p, i, &repos[i], err);
+	for (unsigned n = 0; n < 2 * count && sw_interrupt_signal() == 0; n++) {
+		unsigned i = n % count;
+		sw_rc rc;
 
-		if (rc == SW_OK)
-			rc = receive(p, &repos[i], name, part, err);
+		if (asked[i] || (n < count && rests(p, i)))
+			continue;
+		asked[i] = true;
+		rc = receive_from(p, repos, i, name, part, err);
 		if (rc == SW_OK)
 			return rc;
 		if (worst.rc == SW_OK || worst.rc == SW_NOT_FOUND)
 			worst = *err;
-		if (sw_interrupt_signal() != 0)
-			break;
 	}
 	unlinkat(p->spool->dir, part, 0);
+	if (worst.rc == SW_OK)
+		return sw_interrupt_check(err);
 	*err = worst;
 	return worst.rc;
 }

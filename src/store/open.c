@@ -9,8 +9,16 @@
 #include "store/s3.h"
 #include "store/store.h"
 
+#define IMPATIENT_RETRIES_MS 1000
+
+static int64_t
+at_most(int64_t ms, int64_t limit_ms)
+{
+	return ms < limit_ms ? ms : limit_ms;
+}
+
 static sw_rc
-open_s3(const struct sw_config *c, unsigned repo, const char *rest, struct sw_store **ret_store,
+open_s3(const struct sw_config *c, unsigned repo, const char *rest, int64_t patience_ms, struct sw_store **ret_store,
 	struct sw_error *err)
 {
 	SW_AUTO_FREE char *bucket = strdup(rest);
@@ -38,14 +46,14 @@ open_s3(const struct sw_config *c, unsigned repo, const char *rest, struct sw_st
 		.profile = sw_config_repo_string(c, repo, SW_OPT_S3_PROFILE),
 		.credentials_file = sw_config_repo_string(c, repo, SW_OPT_S3_CREDENTIALS_FILE),
 		.storage_class = sw_config_repo_string(c, repo, SW_OPT_S3_STORAGE_CLASS),
-		.connect_timeout_ms = sw_config_repo_ms(c, repo, SW_OPT_STORE_CONNECT_TIMEOUT),
-		.stall_timeout_ms = sw_config_repo_ms(c, repo, SW_OPT_STORE_STALL_TIMEOUT),
+		.connect_timeout_ms = at_most(sw_config_repo_ms(c, repo, SW_OPT_STORE_CONNECT_TIMEOUT), patience_ms),
+		.stall_timeout_ms = at_most(sw_config_repo_ms(c, repo, SW_OPT_STORE_STALL_TIMEOUT), patience_ms),
 	};
 	return sw_s3_open(&params, ret_store, err);
 }
 
 static sw_rc
-open_url(const struct sw_config *c, unsigned repo, struct sw_store **ret_store, struct sw_error *err)
+open_url(const struct sw_config *c, unsigned repo, int64_t patience_ms, struct sw_store **ret_store, struct sw_error *err)
 {
 	const char *url = sw_config_repo_string(c, repo, SW_OPT_REPO_URL);
 
@@ -54,22 +62,37 @@ open_url(const struct sw_config *c, unsigned repo, struct sw_store **ret_store, 
 	else if (strncmp(url, "file://", 7) == 0)
 		return sw_posix_open(url + 7, ret_store, err);
 	else if (strncmp(url, "s3://", 5) == 0)
-		return open_s3(c, repo, url + 5, ret_store, err);
+		return open_s3(c, repo, url + 5, patience_ms, ret_store, err);
 	else
 		sw_fail(err, SW_CONFIG, "repo-url \"%s\" is neither file:// nor s3://", url);
 	return sw_hint(err, "write repo-url = file:///DIRECTORY or s3://BUCKET[/PREFIX]");
+}
+
+static sw_rc
+open_retrying(const struct sw_config *config, unsigned repo, int64_t patience_ms, int64_t deadline_ms,
+	struct sw_store **ret_store, struct sw_error *err)
+{
+	struct sw_retry_params params = SW_RETRY_PARAMS(deadline_ms);
+	struct sw_store *inner;
+	sw_rc rc = open_url(config, repo, patience_ms, &inner, err);
+
+	if (rc != SW_OK)
+		return sw_wrap(err, "repository %s", sw_config_repo_name(config, repo));
+	return sw_retry_new(inner, &params, ret_store, err);
 }
 
 sw_rc
 sw_store_open(const struct sw_config *config, unsigned repo, struct sw_store **ret_store,
 	struct sw_error *err)
 {
-	struct sw_retry_params params =
-		SW_RETRY_PARAMS(sw_config_repo_ms(config, repo, SW_OPT_STORE_DEADLINE));
-	struct sw_store *inner;
-	sw_rc rc = open_url(config, repo, &inner, err);
+	return open_retrying(config, repo, INT64_MAX, sw_config_repo_ms(config, repo, SW_OPT_STORE_DEADLINE), ret_store, err);
+}
 
-	if (rc != SW_OK)
-		return sw_wrap(err, "repository %s", sw_config_repo_name(config, repo));
-	return sw_retry_new(inner, &params, ret_store, err);
+sw_rc
+sw_store_open_impatient(const struct sw_config *config, unsigned repo, int64_t patience_ms, struct sw_store **ret_store,
+	struct sw_error *err)
+{
+	int64_t deadline_ms = at_most(sw_config_repo_ms(config, repo, SW_OPT_STORE_DEADLINE), IMPATIENT_RETRIES_MS);
+
+	return open_retrying(config, repo, patience_ms, deadline_ms, ret_store, err);
 }

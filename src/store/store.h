@@ -67,6 +67,13 @@ struct sw_store_traits {
 sw_rc sw_store_open(const struct sw_config *config, unsigned repo, struct sw_store **ret_store,
 	struct sw_error *err);
 
+/*
+ * The same for who can ask another repository: a failure is tried again for a second at most, and a request is given up when
+ * nothing came for patience_ms.
+ */
+sw_rc sw_store_open_impatient(const struct sw_config *config, unsigned repo, int64_t patience_ms,
+	struct sw_store **ret_store, struct sw_error *err);
+
 /* Another handle on the same repository, with its own connection. */
 sw_rc sw_store_clone(const struct sw_store *store, struct sw_store **ret_store, struct sw_error *err);
 

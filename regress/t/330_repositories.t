@@ -401,6 +401,14 @@ sub test_recovery
 	is($status->{status}, 3, '... of which status says') or diag SeawallTest::describe($status);
 	like($status->{out}, qr/^archiver: last success [0-9A-F]{24} 20/m, '... what the archiver did');
 	like($status->{out}, qr/^ATTENTION: there is no backup/m, '... and that there is no backup');
+	my $check = seawall('check', { config => $both });
+	is(scalar(() = $check->{out} =~ /^ok +WAL into (?:main|r1) and back: /mg), 2, 'check, with both repositories') or diag SeawallTest::describe($check);
+	$site_proxy->rule('status 403 code=AccessDenied');
+	$check = seawall('check', { config => $both });
+	is($check->{status}, 3, '... with one that is down') or diag SeawallTest::describe($check);
+	like($check->{out}, qr/^NOT OK  repository main: /m, '... which is told');
+	like($check->{out}, qr/^ok +WAL into r1 and back: /m, '... and that the archiver goes on with the other');
+	$site_proxy->clear;
 	$server->stop;
 
 	$site_proxy->rule('hang');

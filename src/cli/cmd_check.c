@@ -9,6 +9,7 @@
 
 #include "archive/fetch.h"
 #include "archive/gap.h"
+#include "archive/quorum.h"
 #include "archive/repository.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -26,6 +27,7 @@ struct check {
 	json_t *lines; /* with --json */
 	bool failed;
 	bool archives; /* nothing was found that keeps WAL from arriving */
+	bool good[SW_QUORUM_MAX]; /* repositories in which nothing was found */
 	struct sw_pg *pg;
 	struct sw_pg_facts facts;
 	struct sw_control control;
@@ -387,14 +389,28 @@ check_loop(struct check *c)
 		return;
 	}
 	for (unsigned i = 0; i < sw_config_repo_count(c->config); i++)
-		check_segment_in(c, i, segment, start);
+		if (i < SW_QUORUM_MAX && c->good[i])
+			check_segment_in(c, i, segment, start);
+}
+
+/* Whether there are enough for the archiver; the others were told. */
+static bool
+check_repositories(struct check *c)
+{
+	unsigned count = sw_config_repo_count(c->config), good = 0;
+	unsigned needed = (unsigned)sw_config_int(c->config, SW_OPT_PUSH_QUORUM);
+
+	for (unsigned i = 0; i < count && i < SW_QUORUM_MAX; i++) {
+		c->good[i] = check_repository(c, i);
+		good += c->good[i];
+	}
+	return good > 0 && good >= (needed == 0 ? count : needed);
 }
 
 sw_rc
 sw_cmd_check(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
 	struct check c = {.config = config};
-	bool repos = sw_config_repo_count(config) > 0;
 
 	if (sw_config_bool(config, SW_OPT_JSON))
 		c.lines = json_array();
@@ -404,9 +420,7 @@ sw_cmd_check(const struct sw_config *config, int *ret_status, struct sw_error *e
 		check_settings(&c);
 		check_untold(&c, sw_config_string(config, SW_OPT_PGDATA) != NULL ? sw_config_string(config, SW_OPT_PGDATA) :
 			c.facts.data_directory);
-		for (unsigned i = 0; i < sw_config_repo_count(config); i++)
-			repos = check_repository(&c, i) && repos;
-		if (repos && c.archives)
+		if (check_repositories(&c) && c.archives)
 			check_loop(&c);
 		else
 			say(&c, false, "WAL into the repository and back", "not tried",

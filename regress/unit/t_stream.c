@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "../tap.h"
@@ -248,6 +249,32 @@ test_window(void)
 	ZSTD_freeCCtx(ctx);
 }
 
+/* Against the library, in pieces that end everywhere. */
+static void
+test_xxh3(void)
+{
+	size_t wrong = 0, compared = 0;
+
+	for (size_t len = 0; len < sizeof(content); len = len < 2000 ? len + 1 : len * 3 + 1) {
+		struct sw_xxh3 *hash = sw_xxh3_new();
+		XXH128_canonical_t want;
+		uint8_t once[SW_XXH3_LEN], pieces[SW_XXH3_LEN];
+
+		XXH128_canonicalFromHash(&want, XXH3_128bits(content, len));
+		for (size_t at = 0, n; at < len; at += n) {
+			n = 1 + (len * 7 + at) % 1500;
+			n = n < len - at ? n : len - at;
+			sw_xxh3_update(hash, content + at, n);
+		}
+		sw_xxh3_digest(hash, pieces);
+		sw_xxh3(content, len, once);
+		wrong += memcmp(once, want.digest, sizeof(once)) != 0 || memcmp(pieces, want.digest, sizeof(pieces)) != 0;
+		compared++;
+		sw_xxh3_free(hash);
+	}
+	tap_ok(wrong == 0 && compared > 2000, "XXH3-128 is libxxhash's, of %zu lengths", compared);
+}
+
 static const char *
 hex(const uint8_t *sha)
 {
@@ -398,6 +425,7 @@ main(void)
 	test_damage();
 	test_window();
 	test_digest();
+	test_xxh3();
 	test_buf_limit();
 	test_fd();
 	test_spool();

@@ -1,6 +1,4 @@
 #include <openssl/evp.h>
-#include <string.h>
-#include <xxhash.h>
 
 #include "stream/stage.h"
 
@@ -59,8 +57,7 @@ xxh3_write(struct sw_stage *stage, const void *data, size_t len, struct sw_error
 {
 	struct sw_stage_xxh3 *s = (struct sw_stage_xxh3 *)stage;
 
-	if (XXH3_128bits_update(s->state, data, len) != XXH_OK)
-		return sw_fail(err, SW_BUG, "XXH3 failed");
+	sw_xxh3_update(s->state, data, len);
 	s->len += len;
 	return stage->next == NULL ? SW_OK : sw_stage_write(stage->next, data, len, err);
 }
@@ -69,10 +66,8 @@ static sw_rc
 xxh3_finish(struct sw_stage *stage, struct sw_error *err)
 {
 	struct sw_stage_xxh3 *s = (struct sw_stage_xxh3 *)stage;
-	XXH128_canonical_t canonical;
 
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(s->state));
-	memcpy(s->hash, canonical.digest, SW_XXH3_LEN);
+	sw_xxh3_digest(s->state, s->hash);
 	return stage->next == NULL ? SW_OK : sw_stage_finish(stage->next, err);
 }
 
@@ -81,17 +76,16 @@ sw_stage_xxh3_init(struct sw_stage_xxh3 *s, struct sw_stage *next, struct sw_err
 {
 	*s = (struct sw_stage_xxh3){
 		.stage = {.write = xxh3_write, .finish = xxh3_finish, .next = next},
-		.state = XXH3_createState(),
+		.state = sw_xxh3_new(),
 	};
 	if (s->state == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	XXH3_128bits_reset(s->state);
 	return SW_OK;
 }
 
 void
 sw_stage_xxh3_release(struct sw_stage_xxh3 *s)
 {
-	XXH3_freeState(s->state);
+	sw_xxh3_free(s->state);
 	s->state = NULL;
 }

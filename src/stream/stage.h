@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/xxh3.h"
 
 struct sw_stage {
 	sw_rc (*write)(struct sw_stage *stage, const void *data, size_t len, struct sw_error *err);
@@ -82,11 +83,9 @@ void sw_sha256(const void *data, size_t len, uint8_t ret_sha256[SW_SHA256_LEN]);
 
 /* XXH3-128 (unkeyed, canonical form) and length of what passes: end to end, where 11 ms of SHA-256 for each segment
  * would be felt.  next may be NULL. */
-#define SW_XXH3_LEN 16
-typedef struct XXH3_state_s XXH3_state_t;
 struct sw_stage_xxh3 {
 	struct sw_stage stage;
-	XXH3_state_t *state;
+	struct sw_xxh3 *state;
 	uint64_t len;
 	uint8_t hash[SW_XXH3_LEN];
 };

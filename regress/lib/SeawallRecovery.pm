@@ -66,7 +66,7 @@ sub sum_of { my ($server) = @_; return $server->sql('SELECT count(*), md5(string
 
 # new_recovery(base => DIR, repo => REPO, OPTION...): a copy of the base backup, ready to recover.
 #   proxy: goes through it; cluster, settings: options of [cluster] and of [repo]; conf: of PostgreSQL; standby => 1;
-#   archive => 1: archives into the same repository
+#   archive => 1: archives into the same repository; more => [REPO...]: further repositories
 sub new_recovery
 {
 	my (%o) = @_;
@@ -79,7 +79,7 @@ sub new_recovery
 	my $through = SeawallTest::Repo->new(%{ $o{repo} }, proxy => $o{proxy},
 		settings => { 'store-deadline' => '3s', 'store-stall-timeout' => '1s', 'store-connect-timeout' => '1s', %{ $o{settings} // {} } });
 	my $config = write_config(path("$name.conf"), cluster => { 'fetch-hole-wait' => '300ms', %{ $o{cluster} // {} } },
-		repos => [$through]);
+		repos => [ $through, @{ $o{more} // [] } ]);
 	$server->own_settings('archive_mode = ' . ($o{archive} ? 'on' : 'off') . "\nhot_standby = on\nlogging_collector = "
 		. ($o{collector} ? 'on' : 'off') . "\nrestore_command = '" . $server->restore_command($config) . "'\n"
 		. ($o{archive} ? "archive_command = '" . program('seawall-push') . " --config $config %p'\n" : '') . ($o{conf} // ''));

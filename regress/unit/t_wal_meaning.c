@@ -337,6 +337,21 @@ understand(const struct sample *s, struct sw_wal_event *ret_event)
 	return sw_wal_event_read(&record, &parts, ret_event) ? 0 : 2;
 }
 
+/* CHECKPOINT_REDO came with 17. */
+static void
+test_redo(void)
+{
+	for (unsigned major = 14; major <= 18; major++) {
+		struct sample s = {.major = major, .rmgr = SW_RMGR_XLOG, .info = 0xE0};
+		struct sw_wal_event e;
+
+		put_main(&s, 4);
+		put_u32(&s, 1);
+		tap_ok(understand(&s, &e) == 0 && e.kind == (major >= 17 ? SW_WAL_REDO : SW_WAL_NOTHING),
+			"an XLOG record 0xE0 of %u", major);
+	}
+}
+
 static void
 test_databases(void)
 {
@@ -704,6 +719,7 @@ main(int argc, char **argv)
 {
 	if (argc > 3)
 		return list(argc, argv);
+	test_redo();
 	test_databases();
 	test_commits();
 	test_malformed();

@@ -489,6 +489,11 @@ static const struct example moves[] = {
 	{"... and one that ends later, with a subtransaction", 17, {OPEN(700, "0/1900", "'moved':[" MOVE(4, 6, "1910", ",5,'79'") "]"),
 		OPEN(701, "0/1800", "'moved':[" MOVE(1, 4, "1800", ",4,'78'") "]"), "|,'ends':[[700,'0/2000'," TIME ",true,[701]]]", DROP_AA},
 		AA("xy", " was aa"), false, false, false},
+	{"... whose parts are told the other way round", 17, {OPEN(700, "0/1900", "'moved':[" MOVE(6, 7, "1920", ",6,'7a'") "]"),
+		OPEN(701, "0/1800", "'moved':[" MOVE(4, 6, "1910", ",5,'79'") "]") "," OPEN(702, "0/1700", "'moved':[" MOVE(1, 4, "1800", ",4,'78'") "]"),
+		"|,'ends':[[700,'0/2000'," TIME ",true,[701,702]]]", DROP_AA}, AA("xyz", " was aa"), false, false, false},
+	{"a place that was left is nobody's", 17, {MOVED(700, "2000", MOVE(1, 4, "1900", "")) "," MOVED(701, "3000", MOVE(1, 9, "2900", ",4,'78'")), DROP_AA},
+		AA("aa", ""), false, false, false},
 	{"... told twice", 17, {OPEN(700, "0/1900", "'moved':[" MOVE(1, 4, "1900", ",4,'78'") "]"), OPEN(700, "0/1900", "'moved':[" MOVE(1, 4, "1900", ",4,'78'") "]"),
 		"|,'ends':[[700,'0/2000'," TIME "]]", DROP_AA}, AA("xa", " was aa"), false, false, false},
 	{"renamed and dropped by one transaction", 17, {ACT(799, "0/90000", "'moved':[" MOVE(1, 4, "1900", ",4,'78'") "],'dropped':[" F(16384)

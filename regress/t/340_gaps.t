@@ -347,6 +347,7 @@ sub test_server
 		conf => "autovacuum = off\nmax_wal_size = '1GB'\n");
 	my ($server, $with) = ($site->{pg}, { config => $site->{config} });
 	my $dir = $server->pgdata;
+	my $dropped = qr/dropped on purpose by push-queue-max at \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/;
 	my $rows = 0;
 	my $write = sub {
 		$server->sql("INSERT INTO t SELECT @{[ ++$rows ]}, repeat('x', 50) FROM generate_series(1, 2000); SELECT pg_switch_wal()") for 1 .. $_[0];
@@ -362,13 +363,17 @@ sub test_server
 	$server->switch_and_wait;
 	my $before = $rows;
 
-	$site_proxy->rule('method=PUT key=/wal/ status 503');
+	$site_proxy->rule("method=PUT key=/$_/ status 503") for qw(wal gaps);
 	$write->(10);
 	wait_until('drops', sub { waiting($dir) <= 3 }, 60);
+	my $untold = qr/WAL was $dropped, and \d+ records? of it in \S+ (?:is|are) not in every repository yet/;
+	like($say->('check', '--archive-timeout=1s')->{out}, qr/^NOT OK +dropped WAL: $untold/m, 'before a repository has the record, check on the machine knows it');
+	like($say->('status')->{out}, qr/^ATTENTION: $untold/m, '... and status');
 	like($server->log_text, qr/error: [0-9A-F]{24} IS DROPPED, not archived/, 'an outage: WAL is dropped, and the server\'s log says so');
+	$site_proxy->clear;
+	$site_proxy->rule('method=PUT key=/wal/ status 503');
 	$write->(1); # a push that tells the record
 	wait_until('the record', sub { grep { m{/gaps/} } $site->{repo}->names }, 60);
-	my $dropped = qr/dropped on purpose by push-queue-max at \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/;
 	my $r = $say->('plan');
 	is($r->{status}, 3, 'while nothing is archived behind it, the end of the archive is not the end of the WAL');
 	like($r->{err}, qr/there is a hole before it: .* missing in .*: [0-9A-F]{24}( to [0-9A-F]{24})?, $dropped.*--target-lsn/, '... which a plan explains')
@@ -401,6 +406,9 @@ sub test_server
 	$r = $say->('check');
 	is($r->{status}, 3, 'check answers no');
 	like($r->{out}, qr/^NOT OK +dropped WAL in \S+: .* $dropped.*'seawall backup'/m, '... and says why and what to do') or diag $r->{out};
+	$r = $say->('status');
+	is($r->{status}, 3, 'status answers no');
+	like($r->{out}, qr/^ATTENTION: WAL IS MISSING in repository \S+: .* $dropped.*'seawall backup'/m, '... and why') or diag $r->{out};
 	like($say->('find', '--dropped')->{out}, qr/missing, so not looked at: .*$dropped/, 'find says what it could not look at');
 	$r = $say->('plan');
 	is($r->{status}, 3, 'no plan goes past it');
@@ -422,6 +430,7 @@ sub test_server
 	like($r->{out}, qr/it re-anchors the cluster: .* $dropped/, '... says that it re-anchors the cluster');
 	unlike($say->('list')->{out}, qr/WAL IS MISSING|NOTHING THAT/, '... after it list is quiet');
 	unlike($say->('targets')->{out}, qr/WAL IS MISSING|NOTHING THAT/, '... and targets');
+	unlike($say->('status')->{out}, qr/WAL IS MISSING|dropped/, '... and status');
 	$r = $say->('check');
 	like($r->{out}, qr/^ok +dropped WAL in \S+: a backup has been made since/m, '... and check, which still knows') or diag $r->{out};
 	unlike($r->{out}, qr/^NOT OK ++(?!fsync)/m, '... and finds nothing else');

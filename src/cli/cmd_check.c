@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "archive/fetch.h"
-#include "archive/gap.h"
 #include "archive/quorum.h"
 #include "archive/repository.h"
 #include "base/buf.h"
@@ -16,7 +15,6 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/json.h"
-#include "catalog/inventory.h"
 #include "cli/cli.h"
 #include "cli/gaps.h"
 #include "pg/connection.h"
@@ -216,68 +214,32 @@ check_traits(struct check *c, struct sw_repository *repo, const char *what)
 
 /* --- WAL that was dropped ---------------------------------------------------------------- */
 
-/* Where nothing was dropped one request tells it. */
 static void
 check_gaps_in(struct check *c, struct sw_repository *repo, unsigned i)
 {
-	struct sw_inventory inventory = {0};
 	struct sw_error err = SW_ERROR_INIT;
-	char what[128], text[SW_GAPS_TEXT_LEN] = "";
-	sw_rc rc = sw_inventory_read_gaps(repo, &inventory, &err);
+	char what[128], text[SW_GAPS_TEXT_LEN];
+	bool records;
 
 	snprintf(what, sizeof(what), "dropped WAL in %s", sw_config_repo_name(c->config, i));
-	if (rc == SW_OK && inventory.gap_count > 0)
-		rc = sw_inventory_read_backups(repo, &inventory, &err);
-	if (rc == SW_OK && inventory.gap_count > 0)
-		rc = sw_inventory_read_wal(repo, 0, 0, &inventory, &err);
-	if (rc == SW_OK && inventory.gap_count > 0)
-		rc = sw_gaps_text(repo, &inventory, text, &err);
-	if (rc != SW_OK)
+	if (sw_gaps_look(repo, text, &records, &err) != SW_OK)
 		say_error(c, what, &err);
 	else if (text[0] != '\0')
 		say(c, false, what, text, "nothing committed since then can be recovered until 'seawall backup' makes a new backup");
 	else if (sw_config_is_set(c->config, SW_OPT_PUSH_QUEUE_MAX))
-		say(c, true, what, inventory.gap_count > 0 ? "a backup has been made since" : "none", "");
-	sw_inventory_release(&inventory);
+		say(c, true, what, records ? "a backup has been made since" : "none", "");
 }
 
-struct untold {
-	size_t count;
-	int64_t last_us;
-};
-
-static sw_rc
-count_untold(void *ctx, const struct sw_gap *gap, struct sw_error *err)
-{
-	struct untold *untold = ctx;
-
-	(void)err;
-	untold->count++;
-	if (gap->time_us > untold->last_us)
-		untold->last_us = gap->time_us;
-	return SW_OK;
-}
-
-/* Records that no repository, or not each, has yet. */
 static void
 check_untold(struct check *c, const char *pgdata)
 {
-	SW_AUTO_FREE char *dir = sw_gap_dir_of(c->config, pgdata, c->control.system_identifier);
-	struct untold untold = {0};
 	struct sw_error err = SW_ERROR_INIT;
-	char text[1200], why[SW_GAP_TEXT_LEN];
+	char text[SW_GAPS_TEXT_LEN];
 
-	if (dir == NULL || sw_gap_list_local(dir, c->control.segment_size, count_untold, &untold, &err) != SW_OK) {
-		if (dir == NULL)
-			sw_fail(&err, SW_SYSTEM, "out of memory");
+	if (sw_gaps_untold(c->config, pgdata, &c->control, text, &err) != SW_OK)
 		say_error(c, "dropped WAL", &err);
-		return;
-	}
-	if (untold.count == 0)
-		return;
-	snprintf(text, sizeof(text), "WAL was %s, and %zu record%s of it in %.900s %s not in every repository yet",
-		sw_gap_text(untold.last_us, why), untold.count, untold.count == 1 ? "" : "s", dir, untold.count == 1 ? "is" : "are");
-	say(c, false, "dropped WAL", text, "the next push that reaches them tells them; then a new backup is needed: 'seawall backup'");
+	else if (text[0] != '\0')
+		say(c, false, "dropped WAL", text, "the next push that reaches them tells them; then a new backup is needed: 'seawall backup'");
 }
 
 static bool

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/gaps.h"
 #include "cli/progress.h"
 #include "cli/registered.h"
 #include "pg/connection.h"
@@ -36,6 +37,7 @@ struct repo_status {
 	int64_t last_us;
 	char backup[256];
 	int64_t backup_us; /* 0: none */
+	char dropped[SW_GAPS_TEXT_LEN]; /* and no backup since */
 };
 
 struct queue {
@@ -62,6 +64,7 @@ struct status {
 	char failed_wal[64], failed_time[64], archived_wal[64], archived_time[64];
 	uint64_t failures;
 	bool failing; /* the last attempt was a failure */
+	char untold[SW_GAPS_TEXT_LEN];
 	json_t *attention;
 };
 
@@ -160,11 +163,14 @@ open_system(struct status *s, struct sw_repository *repos)
 	for (unsigned i = 0; i < s->registered.count; i++) {
 		struct sw_registered_repo *repo = &s->registered.repos[i];
 		struct repo_status *r = &s->repos[i];
+		bool records;
 
 		r->err = repo->err;
 		if (r->err.rc == SW_OK && sw_repository_open(repo->store, sw_config_cluster(s->config), s->system,
 			&repos[s->reached_count], &r->err) == SW_OK)
 			r->err.rc = find_backup(&repos[s->reached_count], r, &r->err);
+		if (r->err.rc == SW_OK)
+			r->err.rc = sw_gaps_look(&repos[s->reached_count], r->dropped, &records, &r->err);
 		if (r->err.rc == SW_OK)
 			s->reached[s->reached_count++] = i;
 	}
@@ -265,6 +271,7 @@ look_at_directory(struct status *s)
 {
 	const char *spools[] = {sw_config_string(s->config, SW_OPT_PUSH_SPOOL), sw_config_string(s->config, SW_OPT_FETCH_SPOOL)};
 	SW_AUTO_FREE char *path = NULL;
+	struct sw_error unread = SW_ERROR_INIT;
 	SW_AUTO_FD wal = -1;
 
 	if (!s->control_read || asprintf(&path, "%s/pg_wal", s->pgdata) < 0)
@@ -273,6 +280,8 @@ look_at_directory(struct status *s)
 	if (wal < 0)
 		return;
 	look_at_queue(s, wal);
+	if (sw_gaps_untold(s->config, s->pgdata, &s->control, s->untold, &unread) != SW_OK)
+		snprintf(s->untold, sizeof(s->untold), "records of dropped WAL cannot be read: %.1000s", unread.text);
 	look_at_outages(s, path);
 	s->spool_known = true;
 	add_sizes(s, wal, "seawall.spool", 0);
@@ -346,6 +355,9 @@ judge_repository(struct status *s, unsigned i)
 	if (r->outage.since_us != 0)
 		attend(s, "repository %s is down for the archiver since %.19sZ: %s", name, sw_clock_iso(r->outage.since_us, since),
 			r->outage.reason);
+	if (r->dropped[0] != '\0')
+		attend(s, "WAL IS MISSING in repository %s: %s; nothing committed since then can be recovered until there is a new backup: run "
+			"'seawall backup'", name, r->dropped);
 	if (r->lacks_long > 0)
 		attend(s, "repository %s lacks %" PRIu64 " WAL object%s that another has: run 'seawall sync', and have it on a timer", name,
 			r->lacks_long, r->lacks_long == 1 ? "" : "s");
@@ -360,6 +372,8 @@ judge(struct status *s)
 		judge_repository(s, i);
 		backup = backup || s->repos[i].backup_us != 0;
 	}
+	if (s->untold[0] != '\0')
+		attend(s, "%s", s->untold);
 	if (s->reached_count > 0 && !backup)
 		attend(s, "there is no backup: run 'seawall backup'");
 	if (s->failing)

@@ -132,6 +132,61 @@ sw_gaps_json(struct sw_repository *repo, const struct sw_inventory *inventory, j
 	return rc;
 }
 
+/* --- for who has read nothing yet ------------------------------------------------------------ */
+
+sw_rc
+sw_gaps_look(struct sw_repository *repo, char buf[SW_GAPS_TEXT_LEN], bool *ret_records, struct sw_error *err)
+{
+	struct sw_inventory inventory = {0};
+	sw_rc rc = sw_inventory_read_gaps(repo, &inventory, err);
+
+	buf[0] = '\0';
+	*ret_records = inventory.gap_count > 0;
+	if (rc == SW_OK && *ret_records) {
+		rc = sw_inventory_read_backups(repo, &inventory, err);
+		if (rc == SW_OK)
+			rc = sw_inventory_read_wal(repo, 0, 0, &inventory, err);
+		if (rc == SW_OK)
+			rc = sw_gaps_text(repo, &inventory, buf, err);
+	}
+	sw_inventory_release(&inventory);
+	return rc;
+}
+
+struct untold {
+	size_t count;
+	int64_t last_us;
+};
+
+static sw_rc
+count_untold(void *ctx, const struct sw_gap *gap, struct sw_error *err)
+{
+	struct untold *untold = ctx;
+
+	(void)err;
+	untold->count++;
+	if (gap->time_us > untold->last_us)
+		untold->last_us = gap->time_us;
+	return SW_OK;
+}
+
+sw_rc
+sw_gaps_untold(const struct sw_config *config, const char *pgdata, const struct sw_control *control,
+	char buf[SW_GAPS_TEXT_LEN], struct sw_error *err)
+{
+	SW_AUTO_FREE char *dir = sw_gap_dir_of(config, pgdata, control->system_identifier);
+	struct untold untold = {0};
+	char why[SW_GAP_TEXT_LEN];
+	sw_rc rc = dir == NULL ? sw_fail(err, SW_SYSTEM, "out of memory") :
+		sw_gap_list_local(dir, control->segment_size, count_untold, &untold, err);
+
+	buf[0] = '\0';
+	if (rc == SW_OK && untold.count > 0)
+		snprintf(buf, SW_GAPS_TEXT_LEN, "WAL was %s, and %zu record%s of it in %.900s %s not in every repository yet",
+			sw_gap_text(untold.last_us, why), untold.count, untold.count == 1 ? "" : "s", dir, untold.count == 1 ? "is" : "are");
+	return rc;
+}
+
 /* --- a new backup ------------------------------------------------------------------------- */
 
 /* The newest run that is open without the backup, and not with it. */

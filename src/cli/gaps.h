@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "catalog/inventory.h"
 #include "config/config.h"
+#include "pg/control.h"
 
 /* Loud lines, of the newest few; nothing if there is none.  SW_OK, SW_SYSTEM. */
 sw_rc sw_gaps_print(struct sw_repository *repo, const struct sw_inventory *inventory, struct sw_error *err);
@@ -25,6 +26,16 @@ sw_rc sw_gaps_json(struct sw_repository *repo, const struct sw_inventory *invent
 #define SW_GAPS_TEXT_LEN 1200
 sw_rc sw_gaps_text(struct sw_repository *repo, const struct sw_inventory *inventory, char buf[SW_GAPS_TEXT_LEN],
 	struct sw_error *err);
+
+/*
+ * The same of a repository of which nothing was read yet: its records are listed, and where there are any the rest.
+ * *ret_records: whether there are any.  SW_OK, SW_SYSTEM, what the store gives.
+ */
+sw_rc sw_gaps_look(struct sw_repository *repo, char buf[SW_GAPS_TEXT_LEN], bool *ret_records, struct sw_error *err);
+
+/* Records on the server's machine that not every repository has yet, in words; "" if there is none.  SW_OK, SW_DENIED, SW_SYSTEM. */
+sw_rc sw_gaps_untold(const struct sw_config *config, const char *pgdata, const struct sw_control *control,
+	char buf[SW_GAPS_TEXT_LEN], struct sw_error *err);
 
 /*
  * What a new backup in the first repository makes up for, in words; "" if that is nothing, or is not known, which is

@@ -142,6 +142,21 @@ sub test_hits
 	return;
 }
 
+# While the first file is on its way the others' connections are made, and nothing else.
+sub test_connections
+{
+	fresh();
+	$proxy->rule('method=PUT count=1 delay 1500');
+	is(push_status($ready[0], '--push-workers=4', '--push-ahead=8'), 0, 'a first file that takes long');
+	my @requests = map { /^(\S+)/ } $proxy->requests;
+	my @puts = grep { $requests[$_] eq 'PUT' } 0 .. $#requests;
+	my @heads = grep { $requests[$_] eq 'HEAD' } 0 .. $#requests;
+	is(scalar @heads, 3, '... each other connection is made');
+	cmp_ok($heads[-1] // 99, '<', $puts[1], '... before the next file is put');
+	like(($proxy->requests)[$puts[0]], qr/$ready[0]/, '... which comes behind it');
+	return;
+}
+
 # What makes an entry count for nothing: every one of these asks the store.
 sub test_identity
 {
@@ -475,6 +490,7 @@ sub test_server
 
 test_links();
 test_hits();
+test_connections();
 test_identity();
 test_what_follows();
 test_failures();

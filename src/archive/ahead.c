@@ -306,16 +306,48 @@ push_first(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lan
 	return finish_first(b, rc, err);
 }
 
+static bool
+first_waits(struct batch *b)
+{
+	bool waits;
+
+	pthread_mutex_lock(&b->mutex);
+	waits = b->state == FIRST_WAITS;
+	pthread_mutex_unlock(&b->mutex);
+	return waits;
+}
+
+/*
+ * While the first file is on its way there is time to connect, which takes two round trips and TLS's CPU.  Of several
+ * repositories one may hang, for which nobody would wait; of one, the first file waits for it anyway.
+ */
+static void
+connect_early(struct batch *b, struct sw_push_lane *lane)
+{
+	struct sw_repository *repo = &lane->repos[0];
+	struct sw_error ignored = SW_ERROR_INIT;
+	char name[SW_STORE_NAME_MAX];
+	struct sw_store_info info;
+
+	if (b->push->repo_count != 1 || repo->store != NULL || !first_waits(b) ||
+		sw_push_lane_connect(lane, 0, &ignored) != SW_OK)
+		return;
+	(void)sw_store_head(repo->store, sw_repository_name(repo, name, "cluster.json"), &info, &ignored);
+}
+
 static sw_rc
 put_following(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lane, struct sw_push_file *file,
 	struct sw_error *err)
 {
 	sw_rc rc;
 
-	if (!wait_opened(b, pool) || !wait_first(b, pool))
+	if (!wait_opened(b, pool))
 		return SW_OK;
 	if (!lane->ready)
 		sw_push_lane_init(lane, b->push, true);
+	connect_early(b, lane);
+	if (!wait_first(b, pool))
+		return SW_OK;
 	rc = sw_push_file_put(file, lane, err);
 	return rc == SW_OK ? sw_ledger_note(&b->ledger, file->summary.name, &file->identity, b->ahead->registrations, err) : rc;
 }

@@ -20,14 +20,14 @@ compare_moved(const void *a, const void *b)
 static sw_rc
 in_order(const struct sw_part *part, const struct sw_wal_moved ***ret_list, size_t *ret_count, struct sw_error *err)
 {
-	const struct sw_wal_moved **list = calloc(part->moved_count, sizeof(*list));
+	const struct sw_wal_moved **list = calloc(part->moved_count, sizeof(void *));
 	size_t kept = 0;
 
 	if (list == NULL)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
 	for (size_t i = 0; i < part->moved_count; i++)
 		list[i] = &part->moved[i];
-	qsort(list, part->moved_count, sizeof(*list), compare_moved);
+	qsort(list, part->moved_count, sizeof(void *), compare_moved);
 	for (size_t i = 0; i < part->moved_count; i++)
 		if (kept == 0 || list[kept - 1]->lsn != list[i]->lsn)
 			list[kept++] = list[i];

@@ -12,8 +12,7 @@
 #include "cli/cli.h"
 #include "cli/gaps.h"
 #include "cli/progress.h"
-
-#define SYSTEMS_MAX 64
+#include "cli/systems.h"
 
 /* One registration of the cluster in one repository. */
 struct listed {
@@ -238,15 +237,13 @@ print_listed(const struct listed *l)
 /* --- the verb ---------------------------------------------------------------------- */
 
 static sw_rc
-list_system(struct sw_store *store, const char *cluster, uint64_t system_identifier, json_t *systems,
-	struct sw_error *err)
+list_system(void *ctx, struct sw_repository *repo, json_t *systems, struct sw_error *err)
 {
-	struct listed l = {0};
+	struct listed l = {.repo = *repo};
 	json_t *dropped = NULL;
-	sw_rc rc = sw_repository_open(store, cluster, system_identifier, &l.repo, err);
+	sw_rc rc = sw_inventory_read_backups(&l.repo, &l.inventory, err);
 
-	if (rc == SW_OK)
-		rc = sw_inventory_read_backups(&l.repo, &l.inventory, err);
+	(void)ctx;
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&l.repo, 0, 0, &l.inventory, err);
 	if (rc == SW_OK)
@@ -263,62 +260,9 @@ list_system(struct sw_store *store, const char *cluster, uint64_t system_identif
 	return rc;
 }
 
-/* documents: NULL for text. */
-static sw_rc
-list_repository(const struct sw_config *config, unsigned i, json_t *documents, struct sw_error *err)
-{
-	SW_AUTO_FREE struct sw_registration *regs = calloc(SYSTEMS_MAX, sizeof(*regs));
-	SW_AUTO_JSON *systems = documents == NULL ? NULL : json_array();
-	SW_AUTO_STORE *store = NULL;
-	size_t count;
-	sw_rc rc;
-
-	if (regs == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	rc = sw_store_open(config, i, &store, err);
-	if (rc == SW_OK)
-		rc = sw_repository_list(store, sw_config_cluster(config), regs, SYSTEMS_MAX, &count, err);
-	if (rc == SW_OK && count == 0) {
-		sw_fail(err, SW_CONFIG, "cluster \"%s\" is not registered in %s", sw_config_cluster(config),
-			sw_store_url(store));
-		return sw_hint(err, "run 'seawall init', or name the cluster with --cluster");
-	}
-	for (size_t k = 0; rc == SW_OK && k < count; k++) {
-		if (documents == NULL && (i > 0 || k > 0))
-			printf("\n");
-		rc = list_system(store, sw_config_cluster(config), regs[k].system_identifier, systems, err);
-	}
-	if (rc == SW_OK && documents != NULL)
-		json_array_append_new(documents, json_pack("{s:s, s:s, s:s, s:O}",
-			"repo", sw_config_repo_name(config, i), "url", sw_store_url(store),
-			"cluster", sw_config_cluster(config), "systems", systems));
-	return rc;
-}
-
 sw_rc
 sw_cmd_list(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
-	unsigned count = sw_config_repo_count(config);
-	SW_AUTO_JSON *documents = sw_config_bool(config, SW_OPT_JSON) ? json_array() : NULL;
-	struct sw_error first = SW_ERROR_INIT;
-
 	*ret_status = 0;
-	if (sw_config_need_repo(config, err) != SW_OK)
-		return err->rc;
-	/* what one repository holds is of use while another cannot be reached */
-	for (unsigned i = 0; i < count; i++) {
-		if (list_repository(config, i, documents, err) == SW_OK)
-			continue;
-		if (first.rc == SW_OK)
-			first = *err;
-		else
-			sw_log(SW_LOG_ERROR, "%s", err->text);
-	}
-	if (documents != NULL && json_array_size(documents) > 0) {
-		json_dumpf(documents, stdout, JSON_INDENT(2));
-		printf("\n");
-	}
-	if (first.rc != SW_OK)
-		*err = first;
-	return first.rc;
+	return sw_systems_each(config, list_system, NULL, err);
 }

@@ -19,9 +19,9 @@
 #include "cli/gaps.h"
 #include "cli/progress.h"
 #include "cli/range.h"
+#include "cli/systems.h"
 #include "pg/connection.h"
 
-#define SYSTEMS_MAX 64
 #define WORKERS 8 /* they wait for the store */
 #define CONNECT_TIMEOUT "5" /* seconds, unless the environment says otherwise: what the server would tell is extra */
 #define SEGMENT_PAGE_HEADER 40 /* an insert position right behind it: nothing was written there */
@@ -42,7 +42,6 @@ struct targets {
 	int64_t since_us, until_us;
 	size_t limit; /* 0: all */
 	struct server server;
-	json_t *systems; /* NULL: text */
 	bool any_window;
 };
 
@@ -666,14 +665,13 @@ find_windows(struct system *s, struct sw_error *err)
 }
 
 static sw_rc
-show_system(struct targets *t, struct sw_store *store, uint64_t system_identifier, struct sw_error *err)
+show_system(void *ctx, struct sw_repository *repo, json_t *systems, struct sw_error *err)
 {
-	struct system s = {.t = t};
+	struct targets *t = ctx;
+	struct system s = {.t = t, .repo = *repo};
 	json_t *dropped = NULL;
-	sw_rc rc = sw_repository_open(store, sw_config_cluster(t->config), system_identifier, &s.repo, err);
+	sw_rc rc = sw_inventory_read_backups(&s.repo, &s.inventory, err);
 
-	if (rc == SW_OK)
-		rc = sw_inventory_read_backups(&s.repo, &s.inventory, err);
 	if (rc == SW_OK)
 		rc = sw_inventory_read_wal(&s.repo, 0, 0, &s.inventory, err);
 	if (rc == SW_OK)
@@ -685,45 +683,13 @@ show_system(struct targets *t, struct sw_store *store, uint64_t system_identifie
 	if (rc == SW_OK) {
 		measure_lag(&s);
 		t->any_window = t->any_window || s.windows.window_count > 0;
-		if (t->systems == NULL)
+		if (systems == NULL)
 			rc = print_system(&s, err);
 		else if ((rc = sw_gaps_json(&s.repo, &s.inventory, &dropped, err)) == SW_OK)
-			json_array_append_new(t->systems, system_json(&s, dropped));
+			json_array_append_new(systems, system_json(&s, dropped));
 	}
 	sw_windows_release(&s.windows);
 	sw_inventory_release(&s.inventory);
-	return rc;
-}
-
-/* documents: NULL for text. */
-static sw_rc
-show_repository(struct targets *t, unsigned i, json_t *documents, struct sw_error *err)
-{
-	SW_AUTO_FREE struct sw_registration *regs = calloc(SYSTEMS_MAX, sizeof(*regs));
-	SW_AUTO_JSON *systems = documents == NULL ? NULL : json_array();
-	SW_AUTO_STORE *store = NULL;
-	size_t count;
-	sw_rc rc;
-
-	if (regs == NULL)
-		return sw_fail(err, SW_SYSTEM, "out of memory");
-	t->systems = systems;
-	rc = sw_store_open(t->config, i, &store, err);
-	if (rc == SW_OK)
-		rc = sw_repository_list(store, sw_config_cluster(t->config), regs, SYSTEMS_MAX, &count, err);
-	if (rc == SW_OK && count == 0) {
-		sw_fail(err, SW_CONFIG, "cluster \"%s\" is not registered in %s", sw_config_cluster(t->config),
-			sw_store_url(store));
-		return sw_hint(err, "run 'seawall init', or name the cluster with --cluster");
-	}
-	for (size_t k = 0; rc == SW_OK && k < count; k++) {
-		if (documents == NULL && (i > 0 || k > 0))
-			printf("\n");
-		rc = show_system(t, store, regs[k].system_identifier, err);
-	}
-	if (rc == SW_OK && documents != NULL)
-		json_array_append_new(documents, json_pack("{s:s, s:s, s:s, s:O}", "repo", sw_config_repo_name(t->config, i),
-			"url", sw_store_url(store), "cluster", sw_config_cluster(t->config), "systems", systems));
 	return rc;
 }
 
@@ -731,26 +697,10 @@ sw_rc
 sw_cmd_targets(const struct sw_config *config, int *ret_status, struct sw_error *err)
 {
 	struct targets t = {.config = config};
-	SW_AUTO_JSON *documents = sw_config_bool(config, SW_OPT_JSON) ? json_array() : NULL;
-	struct sw_error first = SW_ERROR_INIT;
+	sw_rc rc = read_options(&t, err);
 
-	if (sw_config_need_repo(config, err) != SW_OK || read_options(&t, err) != SW_OK)
-		return err->rc;
-	/* what one repository holds is of use while another cannot be reached */
-	for (unsigned i = 0; i < sw_config_repo_count(config); i++) {
-		if (show_repository(&t, i, documents, err) == SW_OK)
-			continue;
-		if (first.rc == SW_OK)
-			first = *err;
-		else
-			sw_log(SW_LOG_ERROR, "%s", err->text);
-	}
-	if (documents != NULL && json_array_size(documents) > 0) {
-		json_dumpf(documents, stdout, JSON_INDENT(2));
-		printf("\n");
-	}
+	if (rc == SW_OK)
+		rc = sw_systems_each(config, show_system, &t, err);
 	*ret_status = t.any_window ? 0 : 3;
-	if (first.rc != SW_OK)
-		*err = first;
-	return first.rc;
+	return rc;
 }

@@ -105,7 +105,7 @@ test_absence_is_proved(void)
 
 	snprintf(missing, sizeof(missing), "%s/missing", dir);
 	store = open_store(missing);
-	tap_is(sw_rc_name(sw_repository_open(store, "main", SYSTEM, &repo, &err)), "configuration",
+	tap_is(sw_rc_name(sw_repository_open(store, "main", SYSTEM, &repo, &err)), "system",
 		"a repository that is not there never says that a cluster is not registered");
 }
 

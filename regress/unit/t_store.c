@@ -228,6 +228,7 @@ check_sink_limit(struct target *t)
 static void
 check_absent(struct target *t)
 {
+	const char *gone = t->root != NULL ? "system" : "configuration";
 	struct sw_store_info info = {0};
 	struct sw_error err = SW_ERROR_INIT;
 	SW_AUTO_BUF buf;
@@ -243,16 +244,16 @@ check_absent(struct target *t)
 		"%s: a name below an object", t->label);
 	tap_is(kind(sw_store_get_buf(t->store, "twice", 0, 0, &buf, &err), &err), "not found",
 		"%s: a name that only others begin with", t->label);
-	tap_is(kind(sw_store_get_buf(t->missing, "a", 0, 0, &buf, &err), &err), "configuration",
+	tap_is(kind(sw_store_get_buf(t->missing, "a", 0, 0, &buf, &err), &err), gone,
 		"%s: get without the root or bucket is not \"not found\"", t->label);
-	tap_is(kind(sw_store_head(t->missing, "a", &info, &err), &err), "configuration",
+	tap_is(kind(sw_store_head(t->missing, "a", &info, &err), &err), gone,
 		"%s: nor is head", t->label);
 	tap_ok(err.hint[0] != '\0', "%s: there is a hint", t->label);
-	tap_is(kind(sw_store_list(t->missing, "", NULL, NULL, NULL, &err), &err), "configuration",
+	tap_is(kind(sw_store_list(t->missing, "", NULL, NULL, NULL, &err), &err), gone,
 		"%s: nor is list an empty one", t->label);
-	tap_is(kind(sw_store_delete(t->missing, &(const char *){"a"}, 1, &err), &err), "configuration",
+	tap_is(kind(sw_store_delete(t->missing, &(const char *){"a"}, 1, &err), &err), gone,
 		"%s: nor is delete success", t->label);
-	tap_is(kind(put_text(t->missing, "a", "x", &err), &err), "configuration",
+	tap_is(kind(put_text(t->missing, "a", "x", &err), &err), gone,
 		"%s: nor is put", t->label);
 }
 
@@ -627,6 +628,31 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 	return remove(path);
 }
 
+/* Its file system was unmounted, or somebody moved it: nothing is put where it was. */
+static void
+check_other_root(struct target *t)
+{
+	struct sw_error err = SW_ERROR_INIT;
+	struct sw_store *clone = NULL;
+	char away[8192], path[8192];
+
+	snprintf(away, sizeof(away), "%s.away", t->root);
+	snprintf(path, sizeof(path), "%s/moved", t->root);
+	tap_is(kind(put_text(t->store, "moved/a", "x", &err), &err), "ok", "posix: a put before the root goes away");
+	tap_ok(rename(t->root, away) == 0, "posix: the root is moved");
+	tap_is(kind(put_text(t->store, "moved/b", "x", &err), &err), "system", "posix: a put does not make it anew");
+	tap_ok(access(t->root, F_OK) != 0, "posix: nothing is there");
+	tap_ok(mkdir(t->root, 0700) == 0, "posix: another directory comes in its place");
+	tap_is(kind(put_text(t->store, "moved/b", "x", &err), &err), "system", "posix: a put into another directory is refused");
+	tap_ok(strstr(err.text, "is another one than it was") != NULL, "posix: and said so");
+	tap_is(kind(sw_store_clone(t->store, &clone, &err), &err), "ok", "posix: a clone is made");
+	tap_is(kind(put_text(clone, "moved/b", "x", &err), &err), "system", "posix: and refuses it too");
+	tap_ok(access(path, F_OK) != 0, "posix: nothing was put there");
+	tap_ok(rmdir(t->root) == 0 && rename(away, t->root) == 0, "posix: it comes back");
+	tap_is(kind(put_text(clone, "moved/b", "x", &err), &err), "ok", "posix: and takes objects again");
+	sw_store_free(clone);
+}
+
 static void
 run_posix(void)
 {
@@ -641,6 +667,7 @@ run_posix(void)
 	tap_is(kind(sw_posix_open(root, &t.store, &err), &err), "ok", "posix: open");
 	tap_is(kind(sw_posix_open(missing, &t.missing, &err), &err), "ok", "posix: open a missing root");
 	run_checks(&t);
+	check_other_root(&t);
 	sw_store_free(t.store);
 	sw_store_free(t.missing);
 	tap_is(kind(sw_posix_open("relative", &t.store, &err), &err), "configuration",

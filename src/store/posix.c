@@ -20,12 +20,14 @@
 struct posix {
 	struct sw_store store;
 	char *root;
+	dev_t device; /* of the root, as it was met first; */
+	ino_t inode;  /* 0: not yet */
 };
 
-static const struct posix *
-posix_of(const struct sw_store *store)
+static struct posix *
+posix_of(struct sw_store *store)
 {
-	return (const struct posix *)store;
+	return (struct posix *)store;
 }
 
 /* --- directories --------------------------------------------------------------- */
@@ -35,7 +37,7 @@ fail_root(const struct posix *posix, struct sw_error *err)
 {
 	if (errno != ENOENT && errno != ENOTDIR)
 		return sw_fail_errno(err, "opening the repository's directory %s", posix->root);
-	sw_fail(err, SW_CONFIG, "the repository's directory %s is not there", posix->root);
+	sw_fail(err, SW_SYSTEM, "the repository's directory %s is not there", posix->root);
 	return sw_hint(err, "mount its file system, or correct repo-url");
 }
 
@@ -55,21 +57,42 @@ make_root(const struct posix *posix, struct sw_error *err)
 	return sw_file_fsync_dir(parent, err);
 }
 
+/* Below an empty mount point nothing of the repository is, and nothing may be put. */
 static sw_rc
-open_root(const struct posix *posix, bool create, int *ret_fd, struct sw_error *err)
+check_root(struct posix *posix, int fd, struct sw_error *err)
 {
-	int fd = open(posix->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 
-	if (fd < 0 && errno == ENOENT && create) {
-		sw_rc rc = make_root(posix, err);
+	if (fstat(fd, &st) != 0)
+		return sw_fail_errno(err, "reading %s", posix->root);
+	if (posix->inode != 0 && (st.st_dev != posix->device || st.st_ino != posix->inode)) {
+		sw_fail(err, SW_SYSTEM, "the repository's directory %s is another one than it was", posix->root);
+		return sw_hint(err, "mount its file system again");
+	}
+	posix->device = st.st_dev;
+	posix->inode = st.st_ino;
+	return SW_OK;
+}
 
+static sw_rc
+open_root(struct posix *posix, bool create, int *ret_fd, struct sw_error *err)
+{
+	SW_AUTO_FD fd = open(posix->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	sw_rc rc;
+
+	if (fd < 0 && errno == ENOENT && create && posix->inode == 0) {
+		rc = make_root(posix, err);
 		if (rc != SW_OK)
 			return rc;
 		fd = open(posix->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	if (fd < 0)
 		return fail_root(posix, err);
+	rc = check_root(posix, fd, err);
+	if (rc != SW_OK)
+		return rc;
 	*ret_fd = fd;
+	fd = -1;
 	return SW_OK;
 }
 
@@ -123,7 +146,7 @@ make_part(const struct posix *posix, int parent, const char *part, int *ret_fd, 
  * followed; *ret_base is the last part.  SW_NOT_FOUND if a part is missing and not to be made.
  */
 static sw_rc
-open_parent(const struct posix *posix, const char *name, bool create, int *ret_fd,
+open_parent(struct posix *posix, const char *name, bool create, int *ret_fd,
 	const char **ret_base, struct sw_error *err)
 {
 	const char *whole = name;
@@ -243,7 +266,7 @@ static sw_rc
 posix_put(struct sw_store *store, const char *name, const struct sw_store_body *body,
 	struct sw_error *err)
 {
-	const struct posix *posix = posix_of(store);
+	struct posix *posix = posix_of(store);
 	SW_AUTO_FD dir = -1;
 	const char *base;
 	sw_rc rc = open_parent(posix, name, true, &dir, &base, err);
@@ -264,7 +287,7 @@ posix_put(struct sw_store *store, const char *name, const struct sw_store_body *
 /* --- get and head ---------------------------------------------------------------- */
 
 static sw_rc
-open_object(const struct posix *posix, const char *name, int *ret_fd, struct stat *ret_st,
+open_object(struct posix *posix, const char *name, int *ret_fd, struct stat *ret_st,
 	struct sw_error *err)
 {
 	SW_AUTO_FD dir = -1;
@@ -318,7 +341,7 @@ static sw_rc
 posix_get(struct sw_store *store, const char *name, uint64_t offset, uint64_t len,
 	struct sw_stage *sink, struct sw_error *err)
 {
-	const struct posix *posix = posix_of(store);
+	struct posix *posix = posix_of(store);
 	SW_AUTO_FD fd = -1;
 	struct stat st;
 	uint64_t size;
@@ -365,7 +388,7 @@ posix_head(struct sw_store *store, const char *name, struct sw_store_info *ret_i
  * full names sort: a directory as if its name ended in '/'.
  */
 struct listing {
-	const struct posix *posix;
+	struct posix *posix;
 	const char *prefix, *after;
 	sw_store_each each;
 	void *ctx;
@@ -586,7 +609,7 @@ posix_list(struct sw_store *store, const char *prefix, const char *after, sw_sto
 /* --- delete, probe, life ------------------------------------------------------------- */
 
 static sw_rc
-delete_one(const struct posix *posix, const char *name, struct sw_error *err)
+delete_one(struct posix *posix, const char *name, struct sw_error *err)
 {
 	SW_AUTO_FD dir = -1;
 	const char *base;
@@ -602,7 +625,7 @@ delete_one(const struct posix *posix, const char *name, struct sw_error *err)
 }
 
 static sw_rc
-sync_parent(const struct posix *posix, const char *name, struct sw_error *err)
+sync_parent(struct posix *posix, const char *name, struct sw_error *err)
 {
 	SW_AUTO_FD dir = -1;
 	const char *base;
@@ -628,7 +651,7 @@ same_dir(const char *a, const char *b)
 static sw_rc
 posix_delete(struct sw_store *store, const char *const *names, size_t count, struct sw_error *err)
 {
-	const struct posix *posix = posix_of(store);
+	struct posix *posix = posix_of(store);
 
 	for (size_t i = 0; i < count; i++) {
 		sw_rc rc = delete_one(posix, names[i], err);
@@ -685,7 +708,14 @@ posix_free(struct sw_store *store)
 static sw_rc
 posix_clone(const struct sw_store *store, struct sw_store **ret_store, struct sw_error *err)
 {
-	return sw_posix_open(posix_of(store)->root, ret_store, err);
+	const struct posix *from = (const struct posix *)store;
+	sw_rc rc = sw_posix_open(from->root, ret_store, err);
+
+	if (rc == SW_OK) {
+		posix_of(*ret_store)->device = from->device;
+		posix_of(*ret_store)->inode = from->inode;
+	}
+	return rc;
 }
 
 static const struct sw_store_ops posix_ops = {

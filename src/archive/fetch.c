@@ -123,15 +123,17 @@ sw_fetch_from(struct sw_repository *repo, const struct sw_wal_name *name, const 
 
 	if (asprintf(&tmp, "%s.seawall", path) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return sw_fail_errno(err, "creating %s", tmp);
+	rc = sw_file_make_own(tmp, &fd, err);
+	if (rc != SW_OK)
+		return rc;
 	copy.fd = fd;
 	copy.path = tmp;
 	rc = write_while_reserving(&copy, err);
+	if (rc == SW_OK && !sw_file_is_own(fd, tmp))
+		rc = sw_fail(err, SW_SYSTEM, "%s is another call's by now", tmp);
 	if (rc == SW_OK && rename(tmp, path) != 0)
 		rc = sw_fail_errno(err, "renaming %s to %s", tmp, path);
-	if (rc != SW_OK)
+	if (rc != SW_OK && sw_file_is_own(fd, tmp))
 		unlink(tmp);
 	return rc;
 }

@@ -483,17 +483,19 @@ copy_out(struct sw_fetch_spool *spool, const char *file, int fd, const char *pat
 
 	if (asprintf(&tmp, "%s.seawall", path) < 0)
 		return sw_fail(err, SW_SYSTEM, "out of memory");
-	to = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (to < 0)
-		return sw_fail_errno(err, "creating %s", tmp);
+	rc = sw_file_make_own(tmp, &to, err);
+	if (rc != SW_OK)
+		return rc;
 	rc = hash_read(fd, to, spool->segment_size, tmp, hash, err);
 	if (rc == SW_OK)
 		rc = check_hash(hash, file, err);
+	if (rc == SW_OK && !sw_file_is_own(to, tmp))
+		rc = sw_fail(err, SW_SYSTEM, "%s is another call's by now", tmp);
 	if (rc == SW_OK && rename(tmp, path) != 0)
 		rc = sw_fail_errno(err, "renaming %s to %s", tmp, path);
 	if (rc == SW_OK)
 		unlinkat(spool->dir, file, 0);
-	else
+	else if (sw_file_is_own(to, tmp))
 		unlink(tmp);
 	return rc;
 }

@@ -220,3 +220,24 @@ sw_file_tmp_dir(void)
 
 	return dir != NULL && dir[0] == '/' ? dir : "/var/tmp";
 }
+
+sw_rc
+sw_file_make_own(const char *path, int *ret_fd, struct sw_error *err)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return sw_fail_errno(err, "creating %s", path);
+	*ret_fd = fd;
+	return SW_OK;
+}
+
+bool
+sw_file_is_own(int fd, const char *path)
+{
+	struct stat own, there;
+
+	return fstat(fd, &own) == 0 && lstat(path, &there) == 0 && own.st_dev == there.st_dev && own.st_ino == there.st_ino;
+}

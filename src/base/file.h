@@ -44,6 +44,13 @@ sw_rc sw_file_fsync_dir(const char *path, struct sw_error *err);
 /* An unlinked temporary file in `dir` (O_TMPFILE where it works), mode 0600.  The caller closes it. */
 sw_rc sw_file_open_unlinked(const char *dir, int *ret_fd, struct sw_error *err);
 
+/*
+ * A file of one's own under a name that somebody who was given up may still be writing to: what was there is unlinked, not
+ * opened.  Before it is renamed or unlinked, sw_file_is_own tells whether the name still is this file's.
+ */
+sw_rc sw_file_make_own(const char *path, int *ret_fd, struct sw_error *err);
+bool sw_file_is_own(int fd, const char *path);
+
 /* Directory for temporary files: $TMPDIR, else /var/tmp (never memory-backed /tmp). */
 const char *sw_file_tmp_dir(void);
 

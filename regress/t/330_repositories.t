@@ -162,6 +162,72 @@ sub test_never_outvoted
 }
 
 # One that was down when the file was noted gets it when it is back, as long as nobody has asked for it.
+# What was not waited for, because enough had it, is asked again by who needs it.
+sub test_not_waited_for
+{
+	fresh();
+	my $wal = "$repo{main}{file}/main/$system_id";
+	chmod 0555, $wal or die "chmod $wal: $!";
+	$proxy->rule('delay 600');
+	is(push_status('quorum', $ready[0], '--push-ahead=0'), 0, 'the first repository refuses, and a slow second is enough')
+		or diag SeawallTest::describe($last);
+	chmod 0755, $wal;
+	ok(has($repo{r1}, $ready[0]), '... and has it');
+
+	fresh();
+	is(push_status('all', $ready[0], '--push-ahead=0'), 0, 'both have a segment');
+	SeawallTest::remove_tree("$data/pg_wal/seawall.spool");
+	$proxy->rule('method=PUT status 412 code=PreconditionFailed');
+	$proxy->rule('method=GET key=/wal/ delay 1500');
+	is(push_status('quorum', $ready[0], '--push-ahead=0'), 0, '... and the comparison with the slow one is waited for') or diag SeawallTest::describe($last);
+
+	fresh();
+	$proxy->rule('status 503');
+	is(push_status('quorum', $ready[0], '--push-ahead=5'), 0, 'archived ahead in one repository');
+	$proxy->clear;
+	is(push_status('all', $ready[1], '--push-ahead=0'), 0, '... is archived again where both are needed');
+	ok(has($repo{r1}, $ready[1]), '... and the other has it then');
+	return;
+}
+
+# A file system that is not mounted leaves an empty directory.
+sub test_gone
+{
+	fresh();
+	my $root = $repo{main}{file};
+	rename $root, "$root.away" or die "rename: $!";
+	is(push_status('main', $ready[0], '--push-ahead=0'), 1, 'a directory that is not there takes nothing');
+	ok(!-e $root, '... and is not made');
+	verb('main', 'list');
+	is($last->{status}, 1, '... a list says that it failed, not that it was asked wrongly');
+	SeawallTest::make_dir($root);
+	is(push_status('main', $ready[0], '--push-ahead=0'), 1, '... an empty one takes nothing');
+	is(scalar($repo{main}->names), 0, '... and stays empty');
+	rmdir $root;
+	rename "$root.away", $root or die "rename: $!";
+	is(push_status('main', $ready[0], '--push-ahead=0'), 0, '... until it is back');
+	return;
+}
+
+# A server that was killed leaves its fetch behind, which must not write into what the next one's has brought.
+sub test_left_behind
+{
+	fresh();
+	is(push_status('r1', $_, '--push-ahead=0'), 0, 'a segment') for @ready[0, 1];
+	my $to = path('fetched');
+	unlink $to;
+	$proxy->rule("method=GET key=$ready[1] count=1 hang");
+	my $child = SeawallTest::spawn(program('seawall-fetch'), $ready[1], $to, { cwd => $data, env => { SEAWALL_CONFIG => $config{r1} } });
+	SeawallTest::wait_until('its request', sub { $proxy->faulted && -e "$to.seawall" }, 30);
+	my $inode = (stat "$to.seawall")[1];
+	is(fetch_status('r1', $ready[0]), 0, 'a fetch to where another still waits');
+	isnt((stat $to)[1], $inode, '... has a file of its own');
+	kill 'TERM', $child->{pid};
+	SeawallTest::reap($child, 30);
+	is(slurp($to) eq slurp("$data/pg_wal/$ready[0]"), 1, '... which stays as it is when the other ends');
+	return;
+}
+
 sub test_ledger
 {
 	fresh();
@@ -430,6 +496,9 @@ sub test_recovery
 test_all();
 test_quorum();
 test_never_outvoted();
+test_not_waited_for();
+test_gone();
+test_left_behind();
 test_ledger();
 test_sync();
 test_sync_damage();

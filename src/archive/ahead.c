@@ -531,6 +531,7 @@ static sw_rc
 push_all(struct batch *b, const char *path, struct sw_error *err)
 {
 	sw_rc rc = connect_stores(b->ahead, err);
+	unsigned needed;
 
 	if (rc == SW_OK)
 		rc = sw_push_file_open(&b->first, b->push, path, err);
@@ -542,9 +543,13 @@ push_all(struct batch *b, const char *path, struct sw_error *err)
 		return rc;
 	if (sw_drop_goes_on(&b->first))
 		return SW_OK;
+	needed = b->push->quorum.needed;
+	if (sw_drop_is_due(&b->first))
+		b->push->quorum.needed = 1;
 	sw_quorum_remember(&b->push->quorum, &b->ledger);
 	rc = push_opened(b, err);
 	sw_quorum_remember(&b->push->quorum, NULL);
+	b->push->quorum.needed = needed;
 	return rc;
 }
 

@@ -228,6 +228,15 @@ sw_drop_instead(const struct sw_push_file *file, struct sw_error *err)
 	return SW_OK;
 }
 
+bool
+sw_drop_is_due(const struct sw_push_file *file)
+{
+	__attribute__((cleanup(queue_release))) struct queue queue = {0};
+	struct sw_error ignored = SW_ERROR_INIT;
+
+	return may_drop(file) && measure(file, &queue, &ignored) == SW_OK && queue.bytes > queue.limit && queue.has_file;
+}
+
 /* --- the calls that follow ---------------------------------------------------------------------- */
 
 struct recent {

@@ -17,6 +17,12 @@
 #include "base/error.h"
 
 /*
+ * Whether more waits than push-queue-max allows.  Then one repository is enough, whatever push-quorum says: WAL is dropped only
+ * when none takes it.  file: opened; with `ready`.
+ */
+bool sw_drop_is_due(const struct sw_push_file *file);
+
+/*
  * Whether a record that was made just now, when the repositories were down, covers the file, and the queue still is beyond
  * the limit: then it is dropped, which is logged.  file: opened; with `ready`, which is in archive_status.
  */

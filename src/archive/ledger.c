@@ -68,10 +68,12 @@ hash_config(const struct sw_config *config, uint8_t ret_hash[SW_LEDGER_HASH_LEN]
 		SW_OPT_S3_PROFILE, SW_OPT_S3_CREDENTIALS_FILE, SW_OPT_S3_ACCESS_KEY,
 	};
 	XXH128_canonical_t canonical;
+	int64_t quorum = sw_config_int(config, SW_OPT_PUSH_QUORUM);
 	XXH3_state_t state;
 
 	XXH3_INITSTATE(&state);
 	XXH3_128bits_reset(&state);
+	XXH3_128bits_update(&state, &quorum, sizeof(quorum));
 	hash_text(&state, sw_config_cluster(config));
 	for (unsigned repo = 0; repo < sw_config_repo_count(config); repo++) {
 		hash_text(&state, sw_config_repo_name(config, repo));

@@ -267,6 +267,8 @@ open_repository(void *ctx, unsigned i, struct sw_error *err)
 	rc = r->failed.rc;
 	if (rc != SW_OK)
 		*err = r->failed;
+	if (rc != SW_OK && sw_interrupt_signal() != 0)
+		r->failed = (struct sw_error)SW_ERROR_INIT; /* it was not waited for: who needs it asks again */
 	pthread_mutex_unlock(&r->mutex);
 	return rc;
 }
@@ -467,6 +469,13 @@ put_in(void *ctx, unsigned i, struct sw_error *err)
 	const struct put *put = ctx;
 	sw_rc rc = put_there(put, i, err);
 
+	if (rc != SW_OK && err->name_taken && sw_interrupt_signal() != 0) {
+		sw_interrupt_thread(NULL); /* what has the name must be known, however long that takes */
+		if (sw_interrupt_signal() == 0) {
+			*err = (struct sw_error)SW_ERROR_INIT;
+			rc = put_there(put, i, err);
+		}
+	}
 	if (rc != SW_OK && (!is_outage(rc) || err->name_taken || sw_interrupt_signal() != 0))
 		atomic_store(&put->file->refused, true);
 	return rc;

@@ -225,7 +225,7 @@ check_gaps_in(struct check *c, struct sw_repository *repo, unsigned i)
 	if (sw_gaps_look(repo, text, &records, &err) != SW_OK)
 		say_error(c, what, &err);
 	else if (text[0] != '\0')
-		say(c, false, what, text, "nothing committed since then can be recovered until 'seawall backup' makes a new backup");
+		say(c, false, what, text, "nothing that was committed in it or behind it can be recovered until 'seawall backup' makes a new backup");
 	else if (sw_config_is_set(c->config, SW_OPT_PUSH_QUEUE_MAX))
 		say(c, true, what, records ? "a backup has been made since" : "none", "");
 }

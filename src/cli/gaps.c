@@ -75,7 +75,7 @@ sw_gaps_print(struct sw_repository *repo, const struct sw_inventory *inventory, 
 	}
 	if (count > PRINTED_MAX)
 		printf("... and %zu stretches of WAL before that\n", count - PRINTED_MAX);
-	printf("NOTHING THAT WAS COMMITTED SINCE THEN CAN BE RECOVERED until there is a new backup: run 'seawall backup'\n");
+	printf("NOTHING THAT WAS COMMITTED IN IT OR BEHIND IT CAN BE RECOVERED until there is a new backup: run 'seawall backup'\n");
 	return SW_OK;
 }
 

@@ -41,7 +41,7 @@ static const struct sw_command_row commands[SW_COMMAND_COUNT] = {
 			NULL},
 		.status = TEXTS{
 			{"0", "The file is durable in every repository of the cluster; or in push-quorum of them, and the "
-			      "others are down."},
+			      "others are down. Only with push-queue-max: or it is a segment that was dropped in an outage, which was recorded durably."},
 			{"1", "Anything else. PostgreSQL keeps the file and tries again. The status is never above "
 			      "125, at which PostgreSQL's archiver would give up."},
 			{NULL, NULL}},

@@ -44,6 +44,6 @@ sw_config_sample(FILE *out)
 	print_section(SW_SCOPE_PROGRAM, out);
 	fputs("\n# A PostgreSQL cluster. There may be several; --cluster chooses one.\n[cluster main]\n", out);
 	print_section(SW_SCOPE_CLUSTER, out);
-	fputs("\n# A repository. There may be several: WAL and backups go into each.\n#[repo main]\n", out);
+	fputs("\n# A repository. There may be several: WAL goes into each, a backup into the first (or --repo).\n#[repo main]\n", out);
 	print_section(SW_SCOPE_REPO, out);
 }

@@ -24,6 +24,7 @@
 #include "pg/control.h"
 
 #define PATIENCE_MS 10000          /* who has not answered then is told as not reached */
+#define QUEUE_OLD_US (INT64_C(300) * 1000000) /* what waits so long is not being archived */
 #define UNDER_WAY_US (INT64_C(60) * 1000000)  /* so young an object may be about to arrive elsewhere */
 #define SPOOL_DEPTH 6
 
@@ -47,6 +48,15 @@ struct queue {
 	int64_t oldest_us; /* 0: none */
 };
 
+/* The newest place where a segment follows one that is not the one before it, whatever repository has them. */
+struct hole {
+	uint32_t timeline;
+	uint64_t segment; /* that came last; */
+	bool any;         /* if one did */
+	char behind[SW_WAL_NAME_MAX];
+	int64_t behind_us; /* 0: there is no hole */
+};
+
 struct status {
 	const struct sw_config *config;
 	struct sw_registered registered;
@@ -58,6 +68,8 @@ struct status {
 	struct sw_control control;
 	bool control_read;
 	struct queue queue;
+	struct hole hole;
+	uint32_t segment_size;
 	bool spool_known;
 	uint64_t spool_bytes;
 	struct sw_error server; /* rc SW_OK: it answered */
@@ -84,6 +96,21 @@ attend(struct status *s, const char *fmt, ...)
 
 /* --- repositories -------------------------------------------------------------------------- */
 
+/* Segments come in order. */
+static void
+look_for_hole(struct hole *hole, const struct sw_missing_item *item, int64_t modified_us, uint32_t segment_size)
+{
+	if (item->alt || item->wal.kind != SW_WAL_SEGMENT)
+		return;
+	if (hole->any && hole->timeline == item->wal.timeline && item->wal.segment > hole->segment + 1) {
+		sw_wal_name_format(&item->wal, segment_size, hole->behind);
+		hole->behind_us = modified_us;
+	}
+	hole->timeline = item->wal.timeline;
+	hole->segment = item->wal.segment;
+	hole->any = true;
+}
+
 static sw_rc
 look_at_items(void *ctx, const struct sw_missing_item *items, size_t count, struct sw_error *err)
 {
@@ -97,6 +124,7 @@ look_at_items(void *ctx, const struct sw_missing_item *items, size_t count, stru
 
 		while (!item->has[with])
 			with++;
+		look_for_hole(&s->hole, item, item->info[with].modified_us, s->segment_size);
 		for (unsigned i = 0; i < s->reached_count; i++) {
 			struct repo_status *r = &s->repos[s->reached[i]];
 
@@ -183,6 +211,7 @@ look_at_repositories(struct status *s, struct sw_error *err)
 
 	choose_system(s);
 	open_system(s, repos);
+	s->segment_size = s->reached_count == 0 ? 0 : repos[0].reg.segment_size;
 	return s->reached_count == 0 ? SW_OK : sw_missing_walk(repos, s->reached_count, look_at_items, s, err);
 }
 
@@ -356,16 +385,34 @@ judge_repository(struct status *s, unsigned i)
 		attend(s, "repository %s is down for the archiver since %.19sZ: %s", name, sw_clock_iso(r->outage.since_us, since),
 			r->outage.reason);
 	if (r->dropped[0] != '\0')
-		attend(s, "WAL IS MISSING in repository %s: %s; nothing committed since then can be recovered until there is a new backup: run "
-			"'seawall backup'", name, r->dropped);
+		attend(s, "WAL IS MISSING in repository %s: %s; nothing that was committed in it or behind it can be recovered from there until "
+			"there is a new backup: run 'seawall backup%s%s'", name, r->dropped, i > 0 ? " --repo " : "", i > 0 ? name : "");
 	if (r->lacks_long > 0)
 		attend(s, "repository %s lacks %" PRIu64 " WAL object%s that another has: run 'seawall sync', and have it on a timer", name,
 			r->lacks_long, r->lacks_long == 1 ? "" : "s");
 }
 
+/* A hole before the newest backup is of the past, and one that was just left is being filled. */
+static void
+judge_hole(struct status *s)
+{
+	int64_t backup_us = 0;
+
+	for (unsigned i = 0; i < s->registered.count; i++) {
+		if (s->repos[i].dropped[0] != '\0')
+			return; /* which is told */
+		if (s->repos[i].backup_us > backup_us)
+			backup_us = s->repos[i].backup_us;
+	}
+	if (s->hole.behind_us != 0 && s->hole.behind_us > backup_us && s->hole.behind_us < sw_clock_now_us() - UNDER_WAY_US)
+		attend(s, "WAL IS MISSING before %s, behind the newest backup, and no repository that was reached has it: 'seawall targets' tells "
+			"what can be recovered; run 'seawall backup'", s->hole.behind);
+}
+
 static void
 judge(struct status *s)
 {
+	char age[SW_PROGRESS_TIME_LEN];
 	bool backup = false;
 
 	for (unsigned i = 0; i < s->registered.count; i++) {
@@ -376,9 +423,13 @@ judge(struct status *s)
 		attend(s, "%s", s->untold);
 	if (s->reached_count > 0 && !backup)
 		attend(s, "there is no backup: run 'seawall backup'");
+	judge_hole(s);
 	if (s->failing)
-		attend(s, "archiving fails since %s, last with %s: see the server's log, and run 'seawall check'", s->failed_time,
+		attend(s, "archiving fails, the last time at %s with %s: see the server's log, and run 'seawall check'", s->failed_time,
 			s->failed_wal);
+	else if (s->queue.known && s->queue.oldest_us != 0 && s->queue.oldest_us < sw_clock_now_us() - QUEUE_OLD_US)
+		attend(s, "WAL waits to be archived for %s: the server's log tells whether its archiver runs, and 'seawall check' what it "
+			"should be told to do", sw_progress_time((sw_clock_now_us() - s->queue.oldest_us) / 1000000, age));
 }
 
 /* --- printing ------------------------------------------------------------------------------------------ */

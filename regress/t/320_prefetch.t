@@ -89,7 +89,7 @@ for my $case ([ 'fetch ahead', {}, 8 ], [ 'a small budget', { 'fetch-spool-max' 
 my @standby = (standby => 1, conf => "recovery_target_timeline = 'latest'\nwal_retrieve_retry_interval = '300ms'\n");
 
 {
-	$proxy->rule('method=GET key=/wal/ delay 60');
+	$proxy->rule('method=GET key=/wal/ delay 250');
 	my $server = recovery(@standby, cluster => { 'fetch-spool-max' => '6MB' });
 	my $startup = hold($server, 5);
 	my $process = background($server);

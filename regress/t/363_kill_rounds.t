@@ -89,7 +89,8 @@ sub all_came_back
 	my @numbers = map { hex(substr $_, 8, 8) * 4096 + hex(substr $_, 16) } sort grep { /^[0-9A-F]{24}$/ } @names;
 	is($numbers[-1] - $numbers[0], $#numbers, '... there is no hole between them');
 	my %aside = map { $_ => 1 } @names;
-	is(join(' ', grep { !$aside{ s{.*/}{}r =~ s/\.zst$//r } } grep { m{/wal/} } $repo->names), '', '... and the repository has nothing else');
+	# a killed put leaves its temporary file in a directory, which is no object and never listed
+	is(join(' ', grep { !$aside{ s{.*/}{}r =~ s/\.zst$//r } } grep { m{/wal/} && !m{/tmp~} } $repo->names), '', '... and the repository has nothing else');
 	return;
 }
 

@@ -268,8 +268,7 @@ open_all(struct batch *b, const struct sw_pool *pool)
 	struct sw_ahead *ahead = b->ahead;
 	bool anew = must_open(ahead), enough;
 
-	if (sw_push_lacks(&ahead->push))
-		forget_lanes(ahead); /* whose stores will be others */
+	forget_lanes(ahead); /* whose stores may be others */
 	enough = sw_push_open(&ahead->push, anew);
 	if (sw_pool_stopping(pool))
 		return;
@@ -297,7 +296,7 @@ push_first(struct batch *b, const struct sw_pool *pool, struct sw_push_lane *lan
 	rc = sw_push_file_read(&b->first, err);
 	if (rc == SW_OK && !wait_opened(b, pool))
 		rc = sw_interrupt_signal() != 0 ? sw_interrupt_check(err) : sw_fail(err, SW_SYSTEM, "stopped");
-	if (!lane->ready)
+	if (rc == SW_OK && !lane->ready)
 		sw_push_lane_init(lane, b->push, false);
 	if (rc == SW_OK)
 		sw_drop_tell(&b->first, lane);

@@ -209,6 +209,30 @@ sub test_gone
 	return;
 }
 
+# What lists alone can tell a human: a hole that nobody will fill, and an archiver that does not run.
+sub test_attention
+{
+	fresh();
+	my $aged = sub { my ($ago, @paths) = @_; utime time - $ago, time - $ago, @paths; return };
+	my $object = sub { return "$repo{main}{file}/" . object($_[0]) };
+	my @status = map { "$data/pg_wal/archive_status/$_.ready" } @ready;
+	$aged->(10, @status);
+	is(push_status('main', $ready[$_], '--push-ahead=0'), 0, 'a segment') for 0, 2;
+	verb('main', 'status');
+	unlike($last->{out}, qr/WAL IS MISSING|WAL waits/, 'a hole that was just left, and WAL that waits for seconds, are nothing');
+	$aged->(120, map { $object->($ready[$_]) } 0, 2);
+	is(verb('main', 'status'), 3, 'a hole that stays needs a human');
+	like($last->{out}, qr/^ATTENTION: WAL IS MISSING before $ready[2], /m, '... and is named') or diag $last->{out};
+	is(push_status('main', $ready[1], '--push-ahead=0'), 0, 'what was missing');
+	verb('main', 'status');
+	unlike($last->{out}, qr/WAL IS MISSING/, '... ends it');
+	$aged->(600, @status);
+	is(verb('main', 'status'), 3, 'WAL that waits for long needs a human, though no failure is known');
+	like($last->{out}, qr/^ATTENTION: WAL waits to be archived for 10min/m, '... and it is said for how long') or diag $last->{out};
+	$aged->(0, @status);
+	return;
+}
+
 # A server that was killed leaves its fetch behind, which must not write into what the next one's has brought.
 sub test_left_behind
 {
@@ -498,6 +522,7 @@ test_quorum();
 test_never_outvoted();
 test_not_waited_for();
 test_gone();
+test_attention();
 test_left_behind();
 test_ledger();
 test_sync();

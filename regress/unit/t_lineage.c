@@ -190,6 +190,25 @@ test_breaking(void)
 	end();
 }
 
+static void
+test_cutting(void)
+{
+	char text[1024], hex[2 * SW_SHA256_LEN + 1];
+	uint8_t sha256[SW_SHA256_LEN];
+	struct sw_error err = SW_ERROR_INIT;
+
+	begin();
+	snprintf(text, sizeof(text), OTHER, 1, 1, "");
+	sw_sha256(text, strlen(text), sha256);
+	put_other(1, 1, "");
+	put_other(2, 2, sw_hex(sha256, sizeof(sha256), hex));
+	tap_ok(append("backup", 3, &err) == SW_OK, "an entry that sees another chain's second");
+	is_proof(0, "", "two chains, unbroken");
+	drop("db2-x", 2);
+	is_proof(1, "saw entry 2 of db2-x, which is gone", "a chain whose end was cut off is told by who saw it");
+	end();
+}
+
 static int
 count_spooled(void)
 {
@@ -258,6 +277,7 @@ main(void)
 {
 	test_reading();
 	test_breaking();
+	test_cutting();
 	test_spool();
 	test_hostile();
 	return tap_done();
